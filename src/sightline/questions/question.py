@@ -1,0 +1,88 @@
+"""The contract of a question: what is asked about which frames, with which marks, and why the answer is right."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from sightline.answers.answer import Answer
+from sightline.catalog import Catalog
+from sightline.facts.fact import FactTable
+
+MARK_COLOURS: Mapping[str, tuple[int, int, int]] = {  # sRGB, far apart from each other and from the rooms' own colours
+    "red": (255, 0, 0),
+    "blue": (0, 64, 255),
+    "green": (0, 220, 0),
+    "yellow": (255, 230, 0),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A dot drawn on one of the question's frames, in pixels of the stored colour image; drawn when the image is loaded."""
+
+    frame_id: str
+    u_px: float
+    v_px: float
+    colour: str  # a key of MARK_COLOURS
+    label: str = ""  # a letter beside the dot, or none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """One question with its provable answer. `text` holds no image placeholder and no answer instruction."""
+
+    task: str
+    scan_id: str
+    frame_ids: tuple[str, ...]  # the images, in the order they are shown
+    text: str
+    answer: Answer
+    template_id: str  # "<task>.<index>"
+    evidence: Mapping[str, float | str]  # the measured values the answer rests on, with unit suffixes, and the margins
+    marks: tuple[Mark, ...] = ()
+    object_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skip:
+    """A counted drop."""
+
+    task: str
+    scan_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskOptions:
+    """What the caller may set for every task."""
+
+    max_per_scan: int = 40  # questions wanted of one task in one scan
+    mark_objects: bool = True  # put a coloured dot on each named object, so that the question needs no recognition
+    min_overlap: float = 0.15
+    max_overlap: float = 0.9
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+
+class QuestionTask(Protocol):
+    """One kind of question. `ask` draws all randomness from `rng`, yields at most `options.max_per_scan` questions and any number of skips."""
+
+    name: ClassVar[str]
+    needs: ClassVar[frozenset[str]]  # fact kinds
+
+    def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]: ...
+
+
+TASKS: Catalog[type[QuestionTask]] = Catalog(
+    "question task",
+    {
+        "camera_direction": "sightline.questions.camera_direction:CameraDirection",
+        "camera_distance": "sightline.questions.camera_distance:CameraDistance",
+        "depth_comparison": "sightline.questions.depth_comparison:DepthComparison",
+        "depth_estimation": "sightline.questions.depth_estimation:DepthEstimation",
+        "object_count": "sightline.questions.object_count:ObjectCount",
+        "object_distance": "sightline.questions.object_distance:ObjectDistance",
+        "object_size": "sightline.questions.object_size:ObjectSize",
+        "relative_direction": "sightline.questions.relative_direction:RelativeDirection",
+    },
+)

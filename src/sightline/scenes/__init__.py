@@ -1,0 +1,5 @@
+"""Cleaned, verified scans on disk."""
+
+from sightline.scenes.scene import Scene, Verification
+
+__all__ = ["Scene", "Verification"]
