@@ -100,7 +100,7 @@ def camera_pitch_deg(world_from_camera: np.ndarray) -> float:
 
 
 def camera_roll_deg(world_from_camera: np.ndarray) -> float:
-    """Rotation about the optical axis against an upright camera, degrees, clockwise in the image positive; NaN looking along the vertical."""
+    """Rotation about the optical axis against an upright camera, degrees, clockwise in the image positive; NaN along the vertical."""
     right, down, forward = world_from_camera[:3, 0], world_from_camera[:3, 1], world_from_camera[:3, 2]
     level = np.cross(forward, np.array([0.0, 0.0, 1.0]))
     if np.linalg.norm(level) < np.sin(np.radians(1.0)):

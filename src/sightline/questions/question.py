@@ -65,7 +65,7 @@ class TaskOptions:
 
 
 class QuestionTask(Protocol):
-    """One kind of question. `ask` draws all randomness from `rng`, yields at most `options.max_per_scan` questions and any number of skips."""
+    """One kind of question. All randomness comes from `rng`; at most `options.max_per_scan` questions, any number of skips."""
 
     name: ClassVar[str]
     needs: ClassVar[frozenset[str]]  # fact kinds
