@@ -1,0 +1,169 @@
+"""Objects and room structure as plain JSON values and back: `objects.json`, `structure.json` and the scene manifest."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sightline.captures.capture import Opening, Room, SceneObject, Structure, Wall
+from sightline.errors import DataError, ShapeError
+from sightline.geometry.boxes import Box
+from sightline.geometry.transforms import ROTATION_TOLERANCE, rigidity_error
+
+T = TypeVar("T")
+
+
+def objects_as_json(objects: Sequence[SceneObject]) -> list[dict[str, Any]]:
+    """One mapping per object: `object_id, category, size_m (3), world_from_object (16, row-major), front_world (3) or null, attributes`."""
+    return [
+        {
+            "object_id": int(one.object_id),
+            "category": one.category,
+            "size_m": _floats(one.box.size_m),
+            "world_from_object": _floats(one.box.world_from_object),
+            "front_world": None if one.front_world is None else _floats(one.front_world),
+            "attributes": {str(key): str(value) for key, value in one.attributes.items()},
+        }
+        for one in objects
+    ]
+
+
+def objects_from_json(values: Any, *, where: str) -> tuple[SceneObject, ...]:
+    """The inverse of `objects_as_json`; `front_world` and `attributes` may be left out. Raises DataError naming `where` and the object."""
+    objects = _each(values, _object, where=where, kind="object")
+    ids = [one.object_id for one in objects]
+    if len(set(ids)) != len(ids):
+        twice = next(one for one in ids if ids.count(one) > 1)
+        raise DataError(f"{where}: object_id {twice} stands twice")
+    return objects
+
+
+def _object(value: dict[str, Any]) -> SceneObject:
+    object_id = int(value["object_id"])
+    if not 0 <= object_id < 65535:
+        raise ValueError(f"object_id: expected 0 to 65534, found {object_id}")
+    pose = _array(value, "world_from_object", 16).reshape(4, 4)
+    if rigidity_error(pose) > ROTATION_TOLERANCE:
+        raise ValueError(f"world_from_object: expected a rigid transform, found one that is off by {rigidity_error(pose):.3g}")
+    front = value.get("front_world")
+    return SceneObject(
+        object_id=object_id,
+        category=str(value["category"]),
+        box=Box(size_m=_array(value, "size_m", 3), world_from_object=pose),
+        front_world=None if front is None else _array(value, "front_world", 3),
+        attributes={str(key): str(inner) for key, inner in value.get("attributes", {}).items()},
+    )
+
+
+def structure_as_json(structure: Structure) -> dict[str, Any]:
+    """`rooms`, `walls` and `openings` as lists of mappings with the names of their records' fields."""
+    return {
+        "rooms": [
+            {
+                "room_index": int(room.room_index),
+                "label": room.label,
+                "outline_world": [_floats(corner) for corner in room.outline_world],
+                "floor_z_m": float(room.floor_z_m),
+                "ceiling_z_m": float(room.ceiling_z_m),
+            }
+            for room in structure.rooms
+        ],
+        "walls": [
+            {
+                "wall_id": int(wall.wall_id),
+                "a_world": _floats(wall.a_world),
+                "b_world": _floats(wall.b_world),
+                "height_m": float(wall.height_m),
+                "thickness_m": float(wall.thickness_m),
+            }
+            for wall in structure.walls
+        ],
+        "openings": [
+            {
+                "kind": opening.kind,
+                "wall_id": int(opening.wall_id),
+                "centre_world": _floats(opening.centre_world),
+                "width_m": float(opening.width_m),
+                "height_m": float(opening.height_m),
+                "rooms": [int(room) for room in opening.rooms],
+            }
+            for opening in structure.openings
+        ],
+    }
+
+
+def structure_from_json(value: Any, *, where: str) -> Structure:
+    """The inverse of `structure_as_json`. Raises DataError naming `where` and the part."""
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: expected a mapping with rooms, walls and openings, found {type(value).__name__}")
+    return Structure(
+        rooms=_each(value.get("rooms", []), _room, where=where, kind="room"),
+        walls=_each(value.get("walls", []), _wall, where=where, kind="wall"),
+        openings=_each(value.get("openings", []), _opening, where=where, kind="opening"),
+    )
+
+
+def _room(value: dict[str, Any]) -> Room:
+    outline = np.array(value["outline_world"], dtype=np.float64)
+    if outline.ndim != 2 or outline.shape[1] != 2 or len(outline) < 3 or not np.isfinite(outline).all():
+        raise ValueError(f"outline_world: expected at least 3 finite corners (x, y), found shape {outline.shape}")
+    return Room(
+        room_index=int(value["room_index"]),
+        label=str(value["label"]),
+        outline_world=outline,
+        floor_z_m=_number(value, "floor_z_m"),
+        ceiling_z_m=_number(value, "ceiling_z_m"),
+    )
+
+
+def _wall(value: dict[str, Any]) -> Wall:
+    return Wall(
+        wall_id=int(value["wall_id"]),
+        a_world=_array(value, "a_world", 3),
+        b_world=_array(value, "b_world", 3),
+        height_m=_number(value, "height_m"),
+        thickness_m=_number(value, "thickness_m"),
+    )
+
+
+def _opening(value: dict[str, Any]) -> Opening:
+    return Opening(
+        kind=str(value["kind"]),
+        wall_id=int(value["wall_id"]),
+        centre_world=_array(value, "centre_world", 3),
+        width_m=_number(value, "width_m"),
+        height_m=_number(value, "height_m"),
+        rooms=tuple(int(room) for room in value["rooms"]),
+    )
+
+
+def _each(values: Any, read: Callable[[dict[str, Any]], T], *, where: str, kind: str) -> tuple[T, ...]:
+    if not isinstance(values, list):
+        raise DataError(f"{where}: expected a list with one mapping per {kind}, found {type(values).__name__}")
+    records = []
+    for number, value in enumerate(values):
+        try:
+            records.append(read(value))
+        except KeyError as error:
+            raise DataError(f"{where}: {kind} {number}: key {error} is missing") from error
+        except (ValueError, TypeError, AttributeError, ShapeError) as error:
+            raise DataError(f"{where}: {kind} {number}: {error}") from error
+    return tuple(records)
+
+
+def _floats(array: np.ndarray) -> list[float]:
+    return [float(value) for value in np.asarray(array, dtype=np.float64).reshape(-1)]
+
+
+def _array(value: dict[str, Any], key: str, count: int) -> np.ndarray:
+    array = np.array(value[key], dtype=np.float64).reshape(-1)
+    if array.size != count or not np.isfinite(array).all():
+        raise ValueError(f"{key}: expected {count} finite numbers, found {value[key]!r}")
+    return array
+
+
+def _number(value: dict[str, Any], key: str) -> float:
+    number = float(value[key])
+    if not np.isfinite(number):
+        raise ValueError(f"{key}: expected a finite number, found {value[key]!r}")
+    return number
