@@ -1,5 +1,7 @@
 """The local executor: same results whatever the worker count, nothing lost, nothing done twice."""
 
+from dataclasses import replace
+
 import pytest
 from jobs_for_tests import breaks_once, counted, killed_once, refused_on_three, squared
 
@@ -27,6 +29,14 @@ def test_a_second_run_does_nothing_and_another_input_does_it_again(tmp_path):
     assert again.reused == 2
     LocalExecutor(0).run(job(counted, tmp_path, keys, made_from="b", folder=str(tmp_path)))
     assert (tmp_path / "calls").read_text().split() == ["a", "b/c", "a", "b/c"]
+
+
+def test_a_key_whose_output_was_deleted_is_done_again(tmp_path):
+    def run():
+        this = job(counted, tmp_path, ["a", "b"], folder=str(tmp_path))
+        return LocalExecutor(0).run(replace(this, outputs={"a": tmp_path / "a.out", "b": tmp_path})).reused
+
+    assert [run(), run()] == [0, 1]  # a.out never appears, so "a" is never trusted
 
 
 @pytest.mark.parametrize("workers", [0, 2])

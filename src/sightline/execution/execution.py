@@ -22,6 +22,7 @@ class Job:
     record_dir: Path
     made_from: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Path] = field(default_factory=dict)  # key -> what it makes; where that is gone, the key is done again
     max_tries: int = 2
 
 

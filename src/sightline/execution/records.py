@@ -28,7 +28,7 @@ def read_done(job: Job) -> dict[str, Any]:
     results = {}
     for key in job.keys:
         path = done_path(job, key)
-        if path.is_file():
+        if path.is_file() and (key not in job.outputs or job.outputs[key].exists()):
             record = read_json(path)
             if record.get("made_from") == job.made_from:
                 results[key] = record["result"]
