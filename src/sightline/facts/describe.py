@@ -1,0 +1,53 @@
+"""A table of facts as a few plain lines, for whoever has just measured a scan."""
+
+import numpy as np
+
+from sightline.facts.fact import FactTable
+
+OVERLAP_EDGES = (0.0, 0.05, 0.15, 0.35, 0.6, 0.9, 1.0)
+
+
+def describe(table: FactTable) -> list[str]:
+    """Lines without markup: frames, pairs with a histogram of overlap, movement, points, objects per category, views."""
+    frames, pairs = table.frames, table.pairs
+    count = len(frames.frame_ids)
+    lines = [
+        f"{table.scan_id}: {count} frames, {len(pairs.first)} of {count * (count - 1) // 2} pairs, {len(table.points.frame)} points "
+        f"(place {table.place_id}, source {table.source})",
+        f"  a frame sees {_spread(frames.visible_points, '.0f')} scene points; depth readings on {frames.depth_coverage.mean():.0%} of pixels",
+    ]
+    if len(pairs.first):
+        lines.append(f"  overlap of pairs: {_histogram(pairs.overlap)}")
+        lines.append(f"  movement of pairs: {_spread(pairs.distance_m, '.2f')} m, turn {_spread(np.abs(pairs.yaw_deg), '.0f')} deg")
+    if len(table.points.frame):
+        lines.append(f"  depth of points: {_spread(table.points.depth_m, '.2f')} m")
+    if table.objects is None:
+        return [*lines, "  objects: not known in this scan"]
+    named = ", ".join(f"{category} {number}" for category, number in sorted(table.counts.items(), key=lambda one: (-one[1], one[0])))
+    lines.append(f"  objects: {len(table.objects)} ({named})" if table.objects else "  objects: none")
+    views = table.object_views
+    if views is not None and len(views.frame):
+        seen = len(np.unique(views.object_id))
+        lines.append(
+            f"  object views: {len(views.frame)} of {seen} objects, on average {np.nanmean(views.visible_share):.0%} of an object visible"
+            + (f", {np.nanmean(views.pixel_share):.1%} of the image" if np.isfinite(views.pixel_share).any() else "")
+        )
+    if table.object_pairs is not None and len(table.object_pairs.first):
+        lines.append(f"  object gaps: {_spread(table.object_pairs.closest_m, '.2f')} m")
+    return lines
+
+
+def _spread(values: np.ndarray, form: str) -> str:
+    """Median and range of the finite values."""
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return "unknown"
+    return f"{np.median(finite):{form}} ({finite.min():{form}} to {finite.max():{form}})"
+
+
+def _histogram(overlap: np.ndarray) -> str:
+    finite = overlap[np.isfinite(overlap)]
+    counted, _ = np.histogram(finite, bins=OVERLAP_EDGES)
+    parts = [f"{low:.0%}-{high:.0%}: {number}" for low, high, number in zip(OVERLAP_EDGES, OVERLAP_EDGES[1:], counted)]
+    blind = len(overlap) - len(finite)
+    return ", ".join(parts) + (f", unknown: {blind}" if blind else "")

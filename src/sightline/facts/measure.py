@@ -1,0 +1,150 @@
+"""Measure a scene once: every table of facts from one pass over its frames."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.config import as_mapping, build, config
+from sightline.errors import SceneError
+from sightline.facts.describe import describe
+from sightline.facts.distance import object_pairs
+from sightline.facts.fact import FactTable, FrameFacts, PairFacts
+from sightline.facts.motion import all_pairs, pair_motion
+from sightline.facts.objects import join_views, object_views
+from sightline.facts.overlap import count_visible, pair_overlap
+from sightline.facts.points import generator_for, join_points, sample_points
+from sightline.facts.store import write_facts
+from sightline.facts.visibility import cloud_of, view_frame
+from sightline.files import FINISHED, fingerprint, is_finished, mark_finished, read_json, replacing_folder
+from sightline.geometry.visibility import NEAR_M, TOLERANCE_M, TOLERANCE_SHARE
+from sightline.scenes.scene import Scene
+
+__all__ = ["FACTS_FOLDER", "MeasureOptions", "describe", "facts_fingerprint", "measure", "measure_scan"]
+
+FACTS_FOLDER = "facts"
+FORMAT = 1  # raised when a fact changes its meaning, so that old folders are measured again
+
+
+@config
+class MeasureOptions:
+    """What may be set for measuring."""
+
+    near_m: float = NEAR_M
+    tolerance_m: float = TOLERANCE_M  # a point this far from the depth reading still counts as the surface seen
+    tolerance_share: float = TOLERANCE_SHARE  # or this share of the reading, whichever is more
+    points_per_frame: int = 48
+    min_object_pixel_share: float = 0.001  # 77 pixels of 320x240: smaller than that nobody recognises or marks it
+    min_object_points: int = 12  # visible scene points an object needs where there is no id image
+    max_pairs: int = 250_000  # more frame pairs than this are thinned at random, evenly over the scan
+    seed: int = 0
+
+
+def measure(scene: Scene, options: MeasureOptions) -> FactTable:
+    """All facts of a scene. Raises SceneError when it has no frames or an image does not fit its camera, CaptureError when one is damaged."""
+    if not scene.frames:
+        raise SceneError(f"scan '{scene.scan_id}': expected at least one frame, found none")
+    cloud = cloud_of(scene)
+    words, coverage, points, views = [], [], [], []
+    for index, frame in enumerate(scene.frames):
+        view = view_frame(frame, cloud, near_m=options.near_m, tolerance_m=options.tolerance_m, tolerance_share=options.tolerance_share)
+        rng = generator_for(scene.scan_id, frame.frame_id, options.seed)
+        points.append(sample_points(view, cloud, frame_index=index, count=options.points_per_frame, rng=rng))
+        if scene.objects is not None:
+            views.append(
+                object_views(
+                    view,
+                    cloud,
+                    scene.objects,
+                    frame_index=index,
+                    min_pixel_share=options.min_object_pixel_share,
+                    min_points=options.min_object_points,
+                )
+            )
+        words.append(view.words)
+        coverage.append(view.depth_coverage)
+    seen = np.stack(words)
+    poses = np.array([frame.world_from_camera for frame in scene.frames], dtype=np.float64)
+    return FactTable(
+        scan_id=scene.scan_id,
+        place_id=scene.place_id,
+        source=scene.source,
+        licence=scene.licence,
+        frames=FrameFacts(
+            frame_ids=tuple(frame.frame_id for frame in scene.frames),
+            intrinsics=tuple(frame.intrinsics for frame in scene.frames),
+            world_from_camera=poses,
+            visible_points=count_visible(seen),
+            depth_coverage=np.array(coverage),
+        ),
+        pairs=pairs_of(poses, seen, max_pairs=options.max_pairs, rng=generator_for(scene.scan_id, "", options.seed)),
+        points=join_points(points),
+        objects=scene.objects,
+        object_views=join_views(views) if scene.objects is not None else None,
+        object_pairs=object_pairs(scene.objects) if scene.objects is not None else None,
+        structure=scene.structure,
+    )
+
+
+def pairs_of(poses: np.ndarray, words: np.ndarray, *, max_pairs: int, rng: np.random.Generator) -> PairFacts:
+    """Motion and overlap of all frame pairs, or of `max_pairs` of them drawn at random when there are more."""
+    first, second = chosen_pairs(len(poses), max_pairs=max_pairs, rng=rng)
+    motion = pair_motion(poses, first, second)
+    return PairFacts(
+        first=first,
+        second=second,
+        overlap=pair_overlap(words, first, second),
+        distance_m=motion.distance_m,
+        displacement_m=motion.displacement_m,
+        yaw_deg=motion.yaw_deg,
+        pitch_deg=motion.pitch_deg,
+        roll_deg=motion.roll_deg,
+    )
+
+
+def chosen_pairs(count: int, *, max_pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Unordered pairs of `count` frames in order, at most `max_pairs`; memory grows with `max_pairs`, not with `count` squared."""
+    total = count * (count - 1) // 2
+    if total <= max_pairs:
+        return all_pairs(count)
+    ranks = np.sort(rng.choice(total, size=max_pairs, replace=False, shuffle=False))
+    starts = np.cumsum(np.concatenate([[0], np.arange(count - 1, 0, -1)]))
+    first = np.searchsorted(starts, ranks, side="right") - 1
+    second = ranks - starts[first] + first + 1
+    return first.astype(np.int32), second.astype(np.int32)
+
+
+def measure_scan(scan_id: str, *, store: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Measure one scan of a scene store into its `facts/` folder and return how much was found; a Job function.
+
+    A folder that was finished from the same scene and the same options is left as it is (`reused` is then true).
+    """
+    from sightline.scenes.store import SceneStore
+
+    chosen = build(MeasureOptions, options, where="measure options")
+    scenes = SceneStore(Path(store))
+    root = scenes.path(scan_id)
+    made_from = facts_fingerprint(root, chosen)
+    folder = root / FACTS_FOLDER
+    if is_finished(folder, made_from=made_from):
+        return {**read_json(folder / FINISHED)["summary"], "reused": True}
+    table = measure(scenes.read(scan_id), chosen)
+    summary = {
+        "frames": len(table.frames.frame_ids),
+        "pairs": len(table.pairs.first),
+        "points": len(table.points.frame),
+        "objects": None if table.objects is None else len(table.objects),
+        "object_views": None if table.object_views is None else len(table.object_views.frame),
+    }
+    with replacing_folder(folder) as beside:
+        write_facts(table, beside)
+        mark_finished(beside, made_from=made_from, options=as_mapping(chosen), summary=summary)
+    return {**summary, "reused": False}
+
+
+def facts_fingerprint(scene_root: Path, options: MeasureOptions) -> str:
+    """What facts are made from: the finished marker of their scene, the options, and the version of the facts' meaning."""
+    marker = scene_root / FINISHED
+    if not marker.is_file():
+        raise SceneError(f"{scene_root}: expected a finished scene, found no {FINISHED}; import the scan again")
+    return fingerprint({"scene": read_json(marker), "options": as_mapping(options), "format": FORMAT})

@@ -1,0 +1,146 @@
+"""Objects as frames see them: how much of each is visible, where, and a pixel well inside it where a mark may stand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from sightline.captures.capture import SceneObject
+from sightline.facts.fact import ObjectViewFacts
+from sightline.facts.visibility import Cloud, FrameView, colour_from_depth_uv, pixels_in_colour
+from sightline.geometry.visibility import NEAR_M
+
+SPLAT_CLOSING_PX = 5  # scene points fall a few depth pixels apart; closing this wide makes one patch of them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Patch:
+    """The visible pixels of one object in one frame: a mask in a window of the depth image."""
+
+    left: int
+    top: int
+    mask: np.ndarray  # (h, w) bool
+    markable: np.ndarray  # (h, w) bool: pixels of the mask with a depth reading, inside the colour image
+
+
+def object_views(
+    view: FrameView,
+    cloud: Cloud,
+    objects: Sequence[SceneObject],
+    *,
+    frame_index: int,
+    min_pixel_share: float,
+    min_points: int,
+) -> ObjectViewFacts:
+    """Rows of one frame, by object id.
+
+    With an id image an object needs `min_pixel_share` of the depth pixels; without, `min_points` visible scene points. One
+    without a pixel that has a reading has no row either: there would be no place for a mark.
+    """
+    if view.depth_m is None:
+        return no_views()
+    in_colour = pixels_in_colour(view.frame, border_px=0.0)
+    visible = view.visible(len(cloud.points_world))
+    ids = np.array(sorted(one.object_id for one in objects), dtype=np.int32)
+    points, seen = _point_counts(cloud, visible, ids)
+    rows = []
+    slices = [] if view.instances is None else ndimage.find_objects(view.instances)
+    for place, object_id in enumerate(ids):
+        if view.instances is not None:
+            patch = _patch_of_ids(view, in_colour, slices, int(object_id))
+            enough = patch is not None and np.count_nonzero(patch.mask) >= max(1.0, min_pixel_share * view.instances.size)
+        else:
+            enough = seen[place] >= max(1, min_points)
+            patch = _patch_of_points(view, in_colour, cloud, visible, int(object_id)) if enough else None
+        if not enough or patch is None or not patch.markable.any():
+            continue
+        share = seen[place] / points[place] if points[place] else float("nan")
+        rows.append(_row(patch, view, object_id=int(object_id), frame_index=frame_index, visible_share=float(share)))
+    return join_views(rows)
+
+
+def _point_counts(cloud: Cloud, visible: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many scene points each object has, and how many of them are visible `(K,)`."""
+    if cloud.object_ids is None or len(ids) == 0:
+        return np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids), dtype=np.int64)
+    owned = cloud.object_ids >= 0
+    size = int(max(ids.max(), cloud.object_ids.max(initial=0))) + 1
+    points = np.bincount(cloud.object_ids[owned], minlength=size)
+    seen = np.bincount(cloud.object_ids[owned & visible], minlength=size)
+    return points[ids], seen[ids]
+
+
+def _patch_of_ids(view: FrameView, in_colour: np.ndarray, slices: list, object_id: int) -> Patch | None:
+    place = slices[object_id] if object_id < len(slices) else None
+    if place is None:
+        return None
+    mask = (view.instances[place] == object_id + 1) & in_colour[place]
+    readable = view.depth_m[place] >= NEAR_M
+    return Patch(left=place[1].start, top=place[0].start, mask=mask, markable=mask & readable)
+
+
+def _patch_of_points(view: FrameView, in_colour: np.ndarray, cloud: Cloud, visible: np.ndarray, object_id: int) -> Patch:
+    """The object's visible scene points splatted on the depth image and closed to one patch; only splatted pixels are markable."""
+    camera = view.frame.depth_intrinsics
+    own = cloud.points_world[visible & (cloud.object_ids == object_id)]
+    rotation, centre = view.frame.world_from_camera[:3, :3], view.frame.world_from_camera[:3, 3]
+    uv, _ = camera.project((own - centre) @ rotation)
+    pixels = np.clip(np.floor(uv + 0.5).astype(np.int64), 0, [camera.width - 1, camera.height - 1])
+    left, top = pixels.min(axis=0)
+    width, height = pixels.max(axis=0) - (left, top) + 1
+    splat = np.zeros((height, width), dtype=np.uint8)
+    splat[pixels[:, 1] - top, pixels[:, 0] - left] = 1
+    wide = cv2.copyMakeBorder(splat, *([SPLAT_CLOSING_PX] * 4), cv2.BORDER_CONSTANT, value=0)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((SPLAT_CLOSING_PX, SPLAT_CLOSING_PX), dtype=np.uint8))
+    closed = closed[SPLAT_CLOSING_PX:-SPLAT_CLOSING_PX, SPLAT_CLOSING_PX:-SPLAT_CLOSING_PX].astype(bool)
+    window = in_colour[top : top + height, left : left + width]
+    return Patch(left=int(left), top=int(top), mask=closed & window, markable=splat.astype(bool) & window)
+
+
+def deepest_pixel(mask: np.ndarray, markable: np.ndarray) -> tuple[int, int]:
+    """Column and row of the markable pixel farthest from the outside of the mask (window edges count as outside); the first of equals."""
+    padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    inwards = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    row, column = np.unravel_index(np.argmax(np.where(markable, inwards, -1.0)), mask.shape)
+    return int(column), int(row)
+
+
+def _row(patch: Patch, view: FrameView, *, object_id: int, frame_index: int, visible_share: float) -> ObjectViewFacts:
+    column, row = deepest_pixel(patch.markable if view.instances is not None else patch.mask, patch.markable)
+    column, row = column + patch.left, row + patch.top
+    rows, columns = np.nonzero(patch.mask)
+    colour = view.frame.intrinsics
+    corners = np.array([[columns.min() - 0.5, rows.min() - 0.5], [columns.max() + 0.5, rows.max() + 0.5]]) + (patch.left, patch.top)
+    corners = np.clip(colour_from_depth_uv(corners, view.frame), -0.5, [colour.width - 0.5, colour.height - 0.5])
+    pixel_share = len(rows) / view.instances.size if view.instances is not None else float("nan")
+    return ObjectViewFacts(
+        object_id=np.array([object_id], dtype=np.int32),
+        frame=np.array([frame_index], dtype=np.int32),
+        visible_share=np.array([visible_share]),
+        pixel_share=np.array([pixel_share]),
+        box_uv=corners.reshape(1, 4),
+        anchor_uv=colour_from_depth_uv(np.array([[column, row]], dtype=np.float64), view.frame),
+        anchor_depth_m=np.array([view.depth_m[row, column]], dtype=np.float64),
+    )
+
+
+def no_views() -> ObjectViewFacts:
+    """An empty table."""
+    return ObjectViewFacts(
+        object_id=np.empty(0, dtype=np.int32),
+        frame=np.empty(0, dtype=np.int32),
+        visible_share=np.empty(0),
+        pixel_share=np.empty(0),
+        box_uv=np.empty((0, 4)),
+        anchor_uv=np.empty((0, 2)),
+        anchor_depth_m=np.empty(0),
+    )
+
+
+def join_views(parts: Sequence[ObjectViewFacts]) -> ObjectViewFacts:
+    """Several tables as one, in their order."""
+    parts = [no_views(), *parts]
+    names = ("object_id", "frame", "visible_share", "pixel_share", "box_uv", "anchor_uv", "anchor_depth_m")
+    return ObjectViewFacts(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
