@@ -66,6 +66,8 @@ class FolderOptions:
     """Width and height in pixels that `intrinsics` belongs to, where the colour images have another; it is then scaled per axis."""
     depth_unit_m: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.001
     """Metres per stored depth unit: 0.001 for millimetres, 0.0002 for 1/5000 m, 0.00025 for quarter millimetres."""
+    pose_unit_m: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Metres per unit of the pose translations: 0.001 where they are millimetres."""
     pose_direction: Literal["world_from_camera", "camera_from_world"] = "world_from_camera"
     """What a pose matrix does: takes camera points to the world (its last column is the camera's place), or world points to the camera."""
     camera_axes: Literal["opencv", "opengl"] = "opencv"
