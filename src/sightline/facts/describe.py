@@ -14,7 +14,8 @@ def describe(table: FactTable) -> list[str]:
     lines = [
         f"{table.scan_id}: {count} frames, {len(pairs.first)} of {count * (count - 1) // 2} pairs, {len(table.points.frame)} points "
         f"(place {table.place_id}, source {table.source})",
-        f"  a frame sees {_spread(frames.visible_points, '.0f')} scene points; depth readings on {frames.depth_coverage.mean():.0%} of pixels",
+        f"  a frame sees {_spread(frames.visible_points, '.0f')} scene points; "
+        f"depth readings on {frames.depth_coverage.mean():.0%} of pixels",
     ]
     if len(pairs.first):
         lines.append(f"  overlap of pairs: {_histogram(pairs.overlap)}")

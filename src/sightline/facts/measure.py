@@ -41,7 +41,10 @@ class MeasureOptions:
 
 
 def measure(scene: Scene, options: MeasureOptions) -> FactTable:
-    """All facts of a scene. Raises SceneError when it has no frames or an image does not fit its camera, CaptureError when one is damaged."""
+    """All facts of a scene.
+
+    Raises SceneError when it has no frames or an image does not fit its camera, CaptureError when an image is missing or damaged.
+    """
     if not scene.frames:
         raise SceneError(f"scan '{scene.scan_id}': expected at least one frame, found none")
     cloud = cloud_of(scene)

@@ -6,7 +6,7 @@ import numpy as np
 
 from sightline.arrays import expect
 from sightline.errors import ShapeError
-from sightline.geometry.transforms import apply, inverse, rigid, yaw_translation
+from sightline.geometry.transforms import ROTATION_TOLERANCE, apply, inverse, rigid, rigidity_error, yaw_translation
 
 _SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
@@ -22,6 +22,8 @@ class Box:
         expect(size_m=(self.size_m, "3"), world_from_object=(self.world_from_object, "4 4"))
         if not (np.isfinite(self.size_m).all() and (self.size_m > 0).all() and np.isfinite(self.world_from_object).all()):
             raise ShapeError(f"box: expected finite positive sizes and a finite pose, found size_m={self.size_m.tolist()}")
+        if rigidity_error(self.world_from_object) > ROTATION_TOLERANCE:
+            raise ShapeError(f"box: expected a rigid world_from_object, found one off by {rigidity_error(self.world_from_object):.3g}")
 
     @classmethod
     def upright(cls, *, centre_world: np.ndarray, size_m: np.ndarray, yaw_rad: float) -> "Box":
@@ -62,5 +64,7 @@ class Box:
 def box_around(points_world: np.ndarray) -> Box:
     """Axis-aligned box of points `(N, 3)`, no thinner than a millimetre."""
     expect(points_world=(points_world, "N 3"))
+    if len(points_world) == 0:
+        raise ShapeError("points_world: expected at least one point for a box to hold, found none")
     low, high = points_world.min(axis=0), points_world.max(axis=0)
     return Box(size_m=np.maximum(high - low, 1e-3), world_from_object=rigid(np.eye(3), (low + high) / 2.0))

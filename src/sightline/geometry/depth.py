@@ -36,9 +36,9 @@ def depth_at(depth_m: np.ndarray, uv: np.ndarray) -> np.ndarray:
     """Depth of the nearest pixel for each `uv (N, 2)`; NaN outside the map."""
     expect(depth_m=(depth_m, "H W"), uv=(uv, "N 2"))
     height, width = depth_m.shape
-    inside = np.isfinite(uv).all(axis=1)
-    rounded = np.floor(np.where(inside[:, None], uv, -1.0) + 0.5).astype(np.int64)
-    inside &= (rounded >= 0).all(axis=1) & (rounded[:, 0] < width) & (rounded[:, 1] < height)
+    nearest = np.floor(uv + 0.5)
+    inside = (nearest >= 0).all(axis=1) & (nearest[:, 0] < width) & (nearest[:, 1] < height)  # False for NaN
+    rounded = np.where(inside[:, None], nearest, 0).astype(np.int64)
     depth = np.full(len(uv), np.nan)
     depth[inside] = depth_m[rounded[inside, 1], rounded[inside, 0]]
     return depth

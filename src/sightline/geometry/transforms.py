@@ -3,6 +3,7 @@
 import numpy as np
 
 from sightline.arrays import expect
+from sightline.errors import ShapeError
 
 ROTATION_TOLERANCE = 1e-2  # beyond this a matrix is not a rotation but a mistake (reliability catalogue B03)
 
@@ -65,8 +66,12 @@ def nearest_rigid(matrix: np.ndarray) -> np.ndarray:
 
 
 def rotation_from_quat_wxyz(quat_wxyz: np.ndarray) -> np.ndarray:
-    """3x3 rotation of a quaternion in w, x, y, z order (normalised here)."""
-    w, x, y, z = np.asarray(quat_wxyz, dtype=np.float64) / np.linalg.norm(quat_wxyz)
+    """3x3 rotation of a quaternion in w, x, y, z order (normalised here). Raises ShapeError for one of no length or not finite."""
+    expect(quat_wxyz=(quat_wxyz := np.asarray(quat_wxyz, dtype=np.float64), "4"))
+    length = np.linalg.norm(quat_wxyz)
+    if not (np.isfinite(length) and length > 0.0):
+        raise ShapeError(f"quat_wxyz: expected a finite quaternion of some length, found {quat_wxyz.tolist()}")
+    w, x, y, z = quat_wxyz / length
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -77,8 +82,14 @@ def rotation_from_quat_wxyz(quat_wxyz: np.ndarray) -> np.ndarray:
 
 
 def look_at(eye_world: np.ndarray, target_world: np.ndarray) -> np.ndarray:
-    """`world_from_camera` of an OpenCV camera at `eye_world` looking at `target_world`, upright in a +z-up world."""
+    """`world_from_camera` of an OpenCV camera at `eye_world` looking at `target_world`, upright in a +z-up world.
+
+    Raises ShapeError for a target straight above or below the eye, or on it: which way is right is then not said.
+    """
     forward = np.asarray(target_world, dtype=np.float64) - np.asarray(eye_world, dtype=np.float64)
+    level_m = np.hypot(forward[0], forward[1])
+    if not level_m > 1e-9 * np.linalg.norm(forward):
+        raise ShapeError(f"look_at: expected a target beside the eye, found {np.asarray(target_world)} straight above or below {eye_world}")
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, np.array([0.0, 0.0, 1.0]))
     right /= np.linalg.norm(right)
@@ -100,7 +111,10 @@ def camera_pitch_deg(world_from_camera: np.ndarray) -> float:
 
 
 def camera_roll_deg(world_from_camera: np.ndarray) -> float:
-    """Rotation about the optical axis against an upright camera, degrees, clockwise in the image positive; NaN along the vertical."""
+    """Turn about the optical axis from upright, degrees; the camera turned clockwise, as its holder sees it, is positive.
+
+    The picture then leans counter-clockwise. NaN within 1 degree of the vertical.
+    """
     right, down, forward = world_from_camera[:3, 0], world_from_camera[:3, 1], world_from_camera[:3, 2]
     level = np.cross(forward, np.array([0.0, 0.0, 1.0]))
     if np.linalg.norm(level) < np.sin(np.radians(1.0)):
