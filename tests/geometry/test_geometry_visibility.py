@@ -40,6 +40,7 @@ def hostile_points(rng: np.random.Generator, depth_m: np.ndarray, pose: np.ndarr
         [0, 0, 1e-12, -1e-12, 1e-6], count
     )
     v = rng.choice([-0.5, 0.0, 0.5, 9.5, 23.5, camera.height - 0.5], count) + rng.choice([0, 0, 1e-12, -1e-12], count)
+    u, v = np.where(rng.random((2, count)) < 0.5, [u, v], [rng.uniform(0, camera.width, count), rng.uniform(0, camera.height, count)])
     rows, columns = rng.integers(0, 48, count), rng.integers(0, 64, count)
     reading = np.nan_to_num(depth_m[rows, columns].astype(np.float64), nan=1.0)
     z = reading + rng.choice([-1, 0, 1], count) * np.maximum(0.02, 0.02 * reading) * rng.choice([1.0, 1 - 1e-12, 1 + 1e-12, 0.5], count)
