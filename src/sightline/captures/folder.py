@@ -126,6 +126,7 @@ def read_folder(folder: Path, options: FolderOptions, *, scan_id: str) -> Captur
             **options.notes,
             "convention": convention.as_notes(),
             "depth_unit_m": options.depth_unit_m,
+            "pose_unit_m": options.pose_unit_m,
             "frame_step": options.frame_step,
         },
     )

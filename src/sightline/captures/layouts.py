@@ -1,6 +1,7 @@
 """Finds the images, poses and intrinsics of a scan folder and matches them with each other, by name, number or time."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,10 @@ def files_of(place: Path, *, suffixes: tuple[str, ...], what: str) -> list[Named
         other = sorted({one.path.suffix for one in named})
         beside = f" (only {', '.join(other)} files)" if other else ""
         raise CaptureError(f"{place}: expected {what} ({' '.join(suffixes)}), found none{beside}")
+    twice = [key for key, count in Counter(one.key for one in wanted).items() if count > 1]
+    if twice:
+        names = ", ".join(sorted(one.path.name for one in wanted if one.key == twice[0]))
+        raise CaptureError(f"{place}: expected one file per frame, found {names} for frame '{twice[0]}'")
     return sorted(wanted, key=lambda one: natural(one.key))
 
 

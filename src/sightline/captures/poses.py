@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from sightline.captures.capture import Capture
 from sightline.errors import CaptureError
 from sightline.geometry.transforms import ROTATION_TOLERANCE, nearest_rigid, rigid, rigidity_error, rotation_from_quat_wxyz
 
@@ -53,9 +52,9 @@ class Convention:
         }
 
 
-def convention_of(capture: Capture) -> Convention:
-    """The convention a reader noted, or Sightline's own where it noted none."""
-    notes: Mapping[str, Any] = capture.notes.get("convention", {})
+def convention_of_notes(all_notes: Mapping[str, Any]) -> Convention:
+    """The convention a reader left in a capture's or scene's notes, or Sightline's own where it left none."""
+    notes: Mapping[str, Any] = all_notes.get("convention", {})
     stored = notes.get("world_from_stored")
     return Convention(
         pose_direction=notes.get("pose_direction", "world_from_camera"),

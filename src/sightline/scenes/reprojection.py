@@ -1,0 +1,200 @@
+"""Reprojects the depth of frames into each other under a hypothesis about poses and depth, and counts what agrees."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.captures.capture import Capture
+from sightline.captures.poses import inverses
+from sightline.geometry.cameras import Intrinsics
+from sightline.scenes.depth_maps import DepthMaps
+
+MIN_TURN_DEG = 10.0  # frames closer than both of these agree under wrong conventions too
+MIN_BASELINE_M = 0.2
+MAX_TURN_SHARE = 0.75  # of the horizontal field of view; beyond it neighbours hardly overlap
+MAX_PAIRS = 48
+MAX_ANCHORS = 64
+SEARCH_FRAMES = 400  # how far ahead of a frame its partner is looked for
+MIN_OVERLAP = 0.3  # of coarse points, for pairs of frames that do not follow each other
+COARSE_POINTS, MIDDLE_POINTS, FINE_POINTS = 64, 500, 4000  # per depth map
+TOLERANCE_M = 0.03  # above the noise of time-of-flight and structured light at room distances
+TOLERANCE_SHARE = 0.03
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hypothesis:
+    """One reading of the same files."""
+
+    pose_direction: str
+    camera_axes: str
+    depth_factor: float = 1.0  # true metres per metre as given
+    is_range: bool = False  # depth is the length of the ray instead of z
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Score:
+    """How the readings of all pairs compare; both directions of each pair count."""
+
+    cast: int  # readings sent to the other frame
+    overlapping: int  # of them, landed on a reading of the other frame
+    agreeing: int
+    in_front: int  # nearer than the other frame's surface by more than the tolerance: impossible for a right pose
+    residuals_m: np.ndarray  # absolute differences of the overlapping readings
+
+    @property
+    def agreement(self) -> float:
+        """Agreeing readings among those that are not hidden behind the other frame's surface; 0 where none overlaps."""
+        visible = self.agreeing + self.in_front
+        return self.agreeing / visible if visible else 0.0
+
+    @property
+    def share(self) -> float:
+        """Agreeing readings among all overlapping ones: stricter, for comparing hypotheses."""
+        return self.agreeing / self.overlapping if self.overlapping else 0.0
+
+    @property
+    def overlap(self) -> float:
+        return self.overlapping / self.cast if self.cast else 0.0
+
+    @property
+    def residual_m(self) -> float:
+        return float(np.median(self.residuals_m)) if len(self.residuals_m) else float("nan")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """Two frames by their place in the capture."""
+
+    first: int
+    second: int
+
+
+def turns_deg(rotations: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Angles between `rotations (N, 3, 3)` and one rotation."""
+    trace = np.einsum("nij,ij->n", rotations, rotation)
+    return np.degrees(np.arccos(np.clip((trace - 1.0) / 2.0, -1.0, 1.0)))
+
+
+def is_separated(world_from_camera: np.ndarray, index: int, others: np.ndarray, *, max_turn_deg: float) -> np.ndarray:
+    """Which frames are far enough from frame `index` for a wrong convention to show, and turned little enough to overlap."""
+    turn_deg = turns_deg(world_from_camera[others, :3, :3], world_from_camera[index, :3, :3])
+    baseline_m = np.linalg.norm(world_from_camera[others, :3, 3] - world_from_camera[index, :3, 3], axis=1)
+    return ((turn_deg >= MIN_TURN_DEG) | (baseline_m >= MIN_BASELINE_M)) & (turn_deg <= max_turn_deg)
+
+
+def max_turn_deg(camera: Intrinsics) -> float:
+    """The largest turn between frames that still overlap."""
+    return MAX_TURN_SHARE * float(np.degrees(2.0 * np.arctan(camera.width / 2.0 / camera.fx)))
+
+
+def following_pairs(world_from_camera: np.ndarray, camera: Intrinsics) -> list[Pair]:
+    """For evenly spread frames, the next one that is well separated: neighbours in time overlap whatever the convention."""
+    count = len(world_from_camera)
+    anchors = np.unique(np.linspace(0, count - 1, min(MAX_ANCHORS, count)).astype(int))
+    pairs = []
+    for anchor in anchors:
+        later = np.arange(anchor + 1, min(count, anchor + 1 + SEARCH_FRAMES))
+        good = later[is_separated(world_from_camera, anchor, later, max_turn_deg=max_turn_deg(camera))]
+        if len(good):
+            pairs.append(Pair(first=int(anchor), second=int(good[0])))
+    return thinned(pairs)
+
+
+def thinned(pairs: list[Pair]) -> list[Pair]:
+    """At most MAX_PAIRS of them, evenly."""
+    if len(pairs) <= MAX_PAIRS:
+        return pairs
+    return [pairs[index] for index in np.linspace(0, len(pairs) - 1, MAX_PAIRS).astype(int)]
+
+
+class Reprojector:
+    """Scores hypotheses on the pairs of one capture."""
+
+    def __init__(self, capture: Capture, depths: DepthMaps):
+        self.frames = capture.frames
+        self.depths = depths
+        self._points: dict[tuple[int, int, bool], np.ndarray] = {}
+
+    def overlapping_pairs(self, world_from_camera: np.ndarray) -> list[Pair]:
+        """Well separated pairs of any frames whose coarse depth lands in each other: for pictures that are in no order."""
+        count = len(self.frames)
+        anchors = np.unique(np.linspace(0, count - 1, min(MAX_ANCHORS, count)).astype(int))
+        camera_from_world = inverses(world_from_camera)
+        pairs = []
+        for place, first in enumerate(anchors):
+            points = self.points_camera(int(first), COARSE_POINTS, is_range=False)
+            others = anchors[place + 1 :]
+            others = others[is_separated(world_from_camera, first, others, max_turn_deg=max_turn_deg(self.frames[first].intrinsics))]
+            for second in others:
+                moved = _moved(points, camera_from_world[second] @ world_from_camera[first])
+                camera = self.frames[second].depth_intrinsics
+                uv, _ = camera.project(moved)
+                if len(uv) and camera.contains(uv).mean() >= MIN_OVERLAP:
+                    pairs.append(Pair(first=int(first), second=int(second)))
+        return thinned(pairs)
+
+    def points_camera(self, index: int, points: int, *, is_range: bool) -> np.ndarray:
+        """About `points` camera points `(N, 3)` of a frame, on an even grid."""
+        key = (index, points, is_range)
+        if key not in self._points:
+            self._points[key] = self._lifted(index, points, is_range=is_range)
+        return self._points[key]
+
+    def _lifted(self, index: int, points: int, *, is_range: bool) -> np.ndarray:
+        camera = self.frames[index].depth_intrinsics
+        step = max(1, int(round(np.sqrt(camera.width * camera.height / points))))
+        rows, columns = np.mgrid[step // 2 : camera.height : step, step // 2 : camera.width : step].reshape(2, -1)
+        reading_m = self.depths.at(index, rows, columns)
+        known = np.isfinite(reading_m)
+        uv = np.stack([columns[known], rows[known]], axis=1).astype(np.float64)
+        rays = camera.unproject(uv, np.ones(len(uv)))
+        if is_range:
+            rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        return rays * reading_m[known, None]
+
+    def score(self, world_from_camera: np.ndarray, pairs: list[Pair], *, hypothesis: Hypothesis, points: int, is_metric: bool) -> Score:
+        """Counts over all pairs, both ways. `world_from_camera (N, 4, 4)` are the poses under the hypothesis.
+
+        Depth that is wrong by a factor is tried by dividing the motion by it instead. The absolute tolerance counts only
+        where `is_metric`: it means nothing while the unit is in question.
+        """
+        camera_from_world = inverses(world_from_camera)
+        totals = np.zeros(4, dtype=np.int64)
+        residuals = [np.zeros(0)]
+        for pair in pairs:
+            for source, target in ((pair.first, pair.second), (pair.second, pair.first)):
+                target_from_source = camera_from_world[target] @ world_from_camera[source]
+                target_from_source[:3, 3] /= hypothesis.depth_factor
+                points_source = self.points_camera(source, points, is_range=hypothesis.is_range)
+                found_m, surface_m = self._landed(points_source, target, target_from_source, is_range=hypothesis.is_range)
+                difference_m = found_m - surface_m
+                tolerance_m = np.maximum(TOLERANCE_M if is_metric else 0.0, TOLERANCE_SHARE * surface_m)
+                agrees, in_front = np.abs(difference_m) <= tolerance_m, difference_m < -tolerance_m
+                totals += (len(points_source), len(difference_m), np.count_nonzero(agrees), np.count_nonzero(in_front))
+                residuals.append(np.abs(difference_m))
+        return Score(
+            cast=int(totals[0]),
+            overlapping=int(totals[1]),
+            agreeing=int(totals[2]),
+            in_front=int(totals[3]),
+            residuals_m=np.concatenate(residuals),
+        )
+
+    def _landed(
+        self, points_source: np.ndarray, target: int, target_from_source: np.ndarray, *, is_range: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Expected and read depth (or range) of the source points that land on a reading of the target frame."""
+        points_target = _moved(points_source, target_from_source)
+        camera = self.frames[target].depth_intrinsics
+        uv, z_m = camera.project(points_target)
+        with np.errstate(invalid="ignore"):
+            landed = camera.contains(uv)
+        column_row = np.floor(uv[landed] + 0.5).astype(np.int64)
+        surface_m = self.depths.at(target, column_row[:, 1], column_row[:, 0])
+        found_m = np.linalg.norm(points_target[landed], axis=1) if is_range else z_m[landed]
+        known = np.isfinite(surface_m)
+        return found_m[known], surface_m[known]
+
+
+def _moved(points: np.ndarray, b_from_a: np.ndarray) -> np.ndarray:
+    return points @ b_from_a[:3, :3].T + b_from_a[:3, 3]
