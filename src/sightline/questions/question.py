@@ -8,6 +8,7 @@ import numpy as np
 
 from sightline.answers.answer import Answer
 from sightline.catalog import Catalog
+from sightline.config import config
 from sightline.facts.fact import FactTable
 
 MARK_COLOURS: Mapping[str, tuple[int, int, int]] = {  # sRGB, far apart from each other and from the rooms' own colours
@@ -53,15 +54,18 @@ class Skip:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@config
 class TaskOptions:
     """What the caller may set for every task."""
 
     max_per_scan: int = 40  # questions wanted of one task in one scan
+    max_per_frame: int = 10  # of which at most this many show the same frame
     mark_objects: bool = True  # put a coloured dot on each named object, so that the question needs no recognition
-    min_overlap: float = 0.15
+    min_overlap: float = 0.15  # of the frames of one question, intersection over union of visible points
     max_overlap: float = 0.9
-    extra: Mapping[str, float] = field(default_factory=dict)
+    balance: bool = True  # even out answers: directions and letters equally often, distances spread over their range
+    shuffle_options: bool = True  # False: options always in the same order, so that a letter means one word
+    extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # task -> its own margins by name, see each task's MARGINS
 
 
 class QuestionTask(Protocol):
@@ -69,6 +73,7 @@ class QuestionTask(Protocol):
 
     name: ClassVar[str]
     needs: ClassVar[frozenset[str]]  # fact kinds
+    MARGINS: ClassVar[Mapping[str, float]]  # what keeps a question from being a coin toss, by name with unit; set through `options.extra`
 
     def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]: ...
 

@@ -1,0 +1,88 @@
+"""Asking: every wanted task over one scan's facts, each with its own random numbers, duplicates and excess counted as skips."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.facts.fact import FactTable
+from sightline.questions.margins import refuse_unknown
+from sightline.questions.question import TASKS, Question, QuestionTask, Skip, TaskOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What came of asking one scan."""
+
+    questions: tuple[Question, ...]  # by task, in the order the tasks were given
+    skips: tuple[Skip, ...]
+
+    @property
+    def question_counts(self) -> Mapping[str, int]:
+        """Questions per task."""
+        return dict(Counter(question.task for question in self.questions))
+
+    @property
+    def skip_counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Task -> reason -> how often."""
+        counts: dict[str, dict[str, int]] = {}
+        for skip in self.skips:
+            reasons = counts.setdefault(skip.task, {})
+            reasons[skip.reason] = reasons.get(skip.reason, 0) + 1
+        return {task: dict(sorted(reasons.items())) for task, reasons in counts.items()}
+
+
+def generator_for(scan_id: str, task: str, seed: int) -> np.random.Generator:
+    """The task's own random numbers in this scan: the same whatever else is asked, whoever asks."""
+    digest = hashlib.sha256(f"{seed}\0{scan_id}\0{task}".encode()).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
+
+
+def ask_all(facts: FactTable, tasks: Sequence[str], *, seed: int, options: TaskOptions) -> Asked:
+    """Questions of the named tasks about one scan.
+
+    A task that needs facts the scan does not have is skipped with the reason `needs_<kind>`. Raises UnknownNameError for a task or
+    margin that does not exist.
+    """
+    refuse_unknown(options)
+    questions: list[Question] = []
+    skips: list[Skip] = []
+    for name in dict.fromkeys(tasks):
+        task = TASKS[name]()
+        missing = sorted(task.needs - facts.kinds)
+        if missing:
+            skips += [Skip(task=name, scan_id=facts.scan_id, reason=f"needs_{kind}") for kind in missing]
+            continue
+        for one in _kept(task, facts, seed, options):
+            (questions if isinstance(one, Question) else skips).append(one)
+    return Asked(questions=tuple(questions), skips=tuple(skips))
+
+
+def _kept(task: QuestionTask, facts: FactTable, seed: int, options: TaskOptions) -> Iterator[Question | Skip]:
+    """A task's questions without those that ask again what was asked, at most `max_per_scan`."""
+    seen: set[tuple] = set()
+    shown: Counter[str] = Counter()
+    for one in task.ask(facts, generator_for(facts.scan_id, task.name, seed), options):
+        if isinstance(one, Question):
+            same = same_question_key(one)
+            if same in seen:
+                one = Skip(task=task.name, scan_id=facts.scan_id, reason="asked_already")
+            elif len(seen) >= options.max_per_scan:
+                one = Skip(task=task.name, scan_id=facts.scan_id, reason="enough_of_this_task")
+            elif any(shown[frame_id] >= options.max_per_frame for frame_id in one.frame_ids):
+                one = Skip(task=task.name, scan_id=facts.scan_id, reason="frame_asked_often_enough")
+            else:
+                seen.add(same)
+                shown.update(one.frame_ids)
+        yield one
+
+
+def same_question_key(question: Question) -> tuple:
+    """Equal for questions that differ only in wording, colours, or the order of options, objects or images."""
+    spots = sorted((mark.frame_id, mark.u_px, mark.v_px) for mark in question.marks)
+    options = getattr(question.answer.format, "options", None)
+    answer = sorted(options) if options else question.answer.text
+    objects = question.object_ids if options else tuple(sorted(question.object_ids))  # roles matter where a side is asked
+    return (question.task, tuple(sorted(question.frame_ids)), tuple(spots), objects, str(answer))

@@ -1,0 +1,43 @@
+"""Where dots may stand: inside the image, apart from each other, each in its own colour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.facts.fact import FactTable
+from sightline.questions.question import MARK_COLOURS, Mark
+
+BORDER_SHARE = 0.025  # of the image width: a dot stays whole
+APART_SHARE = 0.08  # of the image width: two dots never touch, whatever the size they are drawn at
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spot:
+    """A pixel that wants a dot."""
+
+    frame: int
+    u_px: float
+    v_px: float
+
+
+def trouble_with(spots: Sequence[Spot], facts: FactTable) -> str | None:
+    """Why dots cannot stand at these spots (a skip reason), or None."""
+    for index, spot in enumerate(spots):
+        camera = facts.frames.intrinsics[spot.frame]
+        border_px = BORDER_SHARE * camera.width
+        if not (border_px <= spot.u_px <= camera.width - 1 - border_px and border_px <= spot.v_px <= camera.height - 1 - border_px):
+            return "dot_at_image_border"
+        for other in spots[:index]:
+            if other.frame == spot.frame and np.hypot(other.u_px - spot.u_px, other.v_px - spot.v_px) < APART_SHARE * camera.width:
+                return "dots_too_close_in_image"
+    return None
+
+
+def dots(spots: Sequence[Spot], facts: FactTable, rng: np.random.Generator) -> tuple[Mark, ...]:
+    """A dot per spot, colours drawn without replacement."""
+    colours = [tuple(MARK_COLOURS)[index] for index in rng.permutation(len(MARK_COLOURS))]
+    return tuple(
+        Mark(frame_id=facts.frames.frame_ids[spot.frame], u_px=round(spot.u_px, 2), v_px=round(spot.v_px, 2), colour=colour)
+        for spot, colour in zip(spots, colours, strict=False)
+    )

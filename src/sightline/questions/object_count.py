@@ -1,0 +1,97 @@
+"""Object count: how many objects of a category there are, asked over frames that show every one of them."""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from sightline.answers.answer import Answer
+from sightline.answers.number import Number
+from sightline.facts.fact import FactTable
+from sightline.questions.choosing import choose, times
+from sightline.questions.margins import margins_of
+from sightline.questions.question import Question, Skip, TaskOptions
+from sightline.questions.shown import Shown
+from sightline.questions.templates import plural, word
+
+TEMPLATES = (
+    "How many {things} are in {here}?",
+    "How many {things} can you see in {here}?",
+    "Count the {things} in {here}.",
+    "What is the number of {things} in {here}?",
+    "Counting each one once, how many {things} does the room show in {here}?",
+    "How many different {things} do you find in {here}?",
+    "In {here}, how many {things} are there in total?",
+    "Tell the total number of {things} in {here}.",
+)
+
+
+class ObjectCount:
+    """A whole number. Every object of the category in the scan is clearly visible in at least one of the shown images."""
+
+    name: ClassVar[str] = "object_count"
+    needs: ClassVar[frozenset[str]] = frozenset(("frames", "objects", "object_views"))
+    MARGINS: ClassVar[Mapping[str, float]] = {
+        "max_frames": 4,  # more images than this make a long prompt for a small model
+        "tries_per_category": 4,  # different sets of frames asked of one category
+        "min_visible_share": 0.2,  # of an object's points, in the frame that counts as showing it
+    }
+
+    def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
+        margins = margins_of(self, options)
+        shown = Shown(facts, min_visible_share=margins["min_visible_share"])
+        members: dict[str, list[int]] = {}
+        for object_id in shown.object_ids:
+            members.setdefault(shown.category(object_id), []).append(object_id)
+        categories = sorted(members)
+        candidates: list[tuple[str, tuple[int, ...]]] = []
+        for index in rng.permutation(len(categories)):
+            category = categories[index]
+            covers = {
+                self._cover(shown, members[category], rng, most=int(margins["max_frames"]))
+                for _ in range(int(margins["tries_per_category"]))
+            }
+            if covers == {()}:
+                yield from times(Skip(task=self.name, scan_id=facts.scan_id, reason="not_all_shown"), 1)
+            candidates += [(category, cover) for cover in sorted(covers) if cover]
+        candidates = [candidates[index] for index in rng.permutation(len(candidates))]
+
+        def build(candidate: tuple[str, tuple[int, ...]]) -> Question:
+            category, frames = candidate
+            object_ids = members[category]
+            here = "this image" if len(frames) == 1 else "these images"
+            wording = word(self.name, TEMPLATES, rng, things=plural(category), here=here)
+            return Question(
+                task=self.name,
+                scan_id=facts.scan_id,
+                frame_ids=tuple(facts.frames.frame_ids[frame] for frame in frames),
+                text=wording.text,
+                answer=Answer(format=Number(unit="", decimals=0, high=100.0), value=float(len(object_ids))),
+                template_id=wording.template_id,
+                evidence={
+                    "count": float(len(object_ids)),
+                    "category": category,
+                    "least_visible_share": round(min(shown.best_view(one, frames).visible_share for one in object_ids), 4),
+                },
+                object_ids=tuple(object_ids),
+            )
+
+        def is_several(candidate: tuple[str, tuple[int, ...]]) -> bool:
+            return len(members[candidate[0]]) > 1  # else "one" would answer most questions
+
+        yield from choose(candidates, key=is_several, build=build, rng=rng, options=options, is_strict=True)
+
+    @staticmethod
+    def _cover(shown: Shown, object_ids: list[int], rng: np.random.Generator, *, most: int) -> tuple[int, ...]:
+        """Frames in time order that together show all objects, chosen greedily with random ties; () where `most` frames do not."""
+        clear = shown.is_clear[[shown.row_of[object_id] for object_id in object_ids]]
+        missing = np.ones(len(object_ids), dtype=bool)
+        frames: list[int] = []
+        while missing.any() and len(frames) < min(most, clear.shape[1]):
+            gains = clear[missing].sum(axis=0)
+            best = np.flatnonzero(gains == gains.max())
+            if gains.max() == 0:
+                return ()
+            frames.append(int(best[rng.integers(len(best))]))
+            missing &= ~clear[:, frames[-1]]
+        return () if missing.any() else tuple(sorted(frames))

@@ -1,0 +1,56 @@
+"""Wording: templates drawn at random, object names with their dots, plurals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.questions.question import Mark
+
+_PLURALS = {"shelf": "shelves", "bookshelf": "bookshelves", "knife": "knives", "person": "people", "child": "children", "mouse": "mice"}
+_CAPITALS = {"tv": "TV", "tvs": "TVs"}
+_UNCHANGED = frozenset(("stairs", "blinds", "curtains", "scissors", "clothes", "shoes"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wording:
+    """A question's words and the template they came from."""
+
+    text: str
+    template_id: str
+
+
+def word(task: str, templates: Sequence[str], rng: np.random.Generator, *, first_index: int = 0, **slots: str) -> Wording:
+    """A template drawn at random, its slots filled. `first_index` is the number of the first one where a task has several lists."""
+    index = int(rng.integers(len(templates)))
+    text = templates[index].format(**slots)
+    return Wording(text=text[0].upper() + text[1:], template_id=f"{task}.{first_index + index}")
+
+
+def spoken(category: str) -> str:
+    """A category as a word of a sentence: `coffee_table` is `coffee table`."""
+    words = category.replace("_", " ").replace("/", " or ").lower().split()
+    return " ".join(_CAPITALS.get(one, one) for one in words)
+
+
+def plural(category: str) -> str:
+    """The spoken plural of a category."""
+    *before, last = spoken(category).split()
+    if last in _CAPITALS.values():
+        return " ".join([*before, last + "s"])
+    if last in _UNCHANGED:
+        many = last
+    elif last in _PLURALS:
+        many = _PLURALS[last]
+    elif last.endswith(("s", "x", "z", "ch", "sh")):
+        many = last + "es"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        many = last[:-1] + "ies"
+    else:
+        many = last + "s"
+    return " ".join([*before, many])
+
+
+def object_name(category: str, mark: Mark | None) -> str:
+    """`the chair (red dot)`, or `the chair` where nothing is marked."""
+    return f"the {spoken(category)}" + (f" ({mark.colour} dot)" if mark else "")

@@ -1,0 +1,145 @@
+"""What every question task in the catalog must keep to."""
+
+import numpy as np
+import pytest
+from handmade_facts import handmade_facts, moved
+
+from sightline.answers.choice import Choice
+from sightline.questions import TASKS
+from sightline.questions.check import check_all
+from sightline.questions.engine import ask_all, same_question_key
+from sightline.questions.question import MARK_COLOURS, TaskOptions
+
+FACTS = handmade_facts()
+OPTIONS = TaskOptions()
+EVERY_TASK = pytest.mark.parametrize("task", TASKS)
+
+
+def asked(task, facts=FACTS, *, seed=0, options=OPTIONS):
+    return ask_all(facts, [task], seed=seed, options=options)
+
+
+@EVERY_TASK
+def test_it_asks_something(task):
+    assert len(asked(task).questions) >= 5
+
+
+@EVERY_TASK
+def test_the_same_seed_asks_the_same_and_another_seed_asks_otherwise(task):
+    assert asked(task) == asked(task)
+    assert asked(task).questions != asked(task, seed=1).questions
+
+
+@EVERY_TASK
+def test_what_it_asks_does_not_depend_on_what_else_is_asked(task):
+    together = ask_all(FACTS, list(TASKS), seed=0, options=OPTIONS)
+    assert tuple(one for one in together.questions if one.task == task) == asked(task).questions
+
+
+@EVERY_TASK
+def test_the_answers_own_text_scores_one(task):
+    for one in asked(task).questions:
+        assert one.answer.format.score(one.answer.text, one.answer.value).score == 1.0
+
+
+@EVERY_TASK
+def test_every_answer_is_confirmed_by_the_second_method(task):
+    for seed in range(3):
+        assert check_all(asked(task, seed=seed).questions, FACTS) == ()
+
+
+@EVERY_TASK
+def test_evidence_is_there_with_units(task):
+    endings = ("_m", "_cm", "_deg", "_share", "overlap", "_over_next")
+    for one in asked(task).questions:
+        assert one.evidence
+        for name, value in one.evidence.items():
+            assert isinstance(value, str) or (np.isfinite(value) and (name.endswith(endings) or name == "count"))
+
+
+@EVERY_TASK
+@pytest.mark.parametrize("yaw_deg", [37.0, 180.0, -101.0])
+def test_a_rigid_motion_of_the_world_changes_no_question_and_no_answer(task, yaw_deg):
+    angle = np.radians(yaw_deg)
+    new_from_world = np.array(
+        [[np.cos(angle), -np.sin(angle), 0, 7.0], [np.sin(angle), np.cos(angle), 0, -3.0], [0, 0, 1, 0.4], [0, 0, 0, 1.0]]
+    )
+    before, after = asked(task), asked(task, moved(FACTS, new_from_world))
+    assert [(one.text, one.frame_ids, one.marks, one.answer.text) for one in before.questions] == [
+        (one.text, one.frame_ids, one.marks, one.answer.text) for one in after.questions
+    ]
+    assert before.skip_counts == after.skip_counts
+
+
+@EVERY_TASK
+def test_the_text_is_one_plain_short_sentence_or_two(task):
+    for seed in range(3):
+        for one in asked(task, seed=seed).questions:
+            words = one.text.split(" A. ")[0].split()
+            assert 4 <= len(words) <= 30, one.text
+            assert one.text[0].isupper() and "  " not in one.text and "{" not in one.text and "<" not in one.text and "_" not in one.text
+            assert words[-1][-1] in "?.", one.text
+            assert "Answer with" not in one.text  # the instruction belongs to the answer
+
+
+@EVERY_TASK
+def test_it_is_worded_in_at_least_six_ways(task):
+    wordings = {one.template_id for seed in range(12) for one in asked(task, seed=seed).questions}
+    assert len(wordings) >= 6
+    assert all(wording.rpartition(".")[0] == task and wording.rpartition(".")[2].isdigit() for wording in wordings)
+
+
+@EVERY_TASK
+def test_no_question_is_asked_twice(task):
+    keys = [same_question_key(one) for one in asked(task).questions]
+    assert len(set(keys)) == len(keys)
+
+
+@EVERY_TASK
+def test_no_more_is_asked_than_wanted_and_no_frame_is_worn_out(task):
+    options = TaskOptions(max_per_scan=7, max_per_frame=2)
+    questions = asked(task, options=options).questions
+    assert 0 < len(questions) <= 7
+    shown = [frame_id for one in questions for frame_id in one.frame_ids]
+    assert max(shown.count(frame_id) for frame_id in shown) <= 2
+
+
+@EVERY_TASK
+def test_dots_stand_inside_shown_images_apart_in_different_colours(task):
+    for one in asked(task).questions:
+        assert len(one.marks) <= 3
+        assert len({mark.colour for mark in one.marks}) == len(one.marks)
+        for index, mark in enumerate(one.marks):
+            assert mark.frame_id in one.frame_ids and mark.colour in MARK_COLOURS
+            assert 8 <= mark.u_px <= 311 and 8 <= mark.v_px <= 231
+            for other in one.marks[:index]:
+                assert mark.frame_id != other.frame_id or np.hypot(mark.u_px - other.u_px, mark.v_px - other.v_px) >= 0.08 * 320
+
+
+@EVERY_TASK
+def test_choices_list_their_options_once_and_have_one_right_letter(task):
+    for one in asked(task).questions:
+        if isinstance(one.answer.format, Choice):
+            assert one.text.endswith(one.answer.format.listing)
+            assert one.answer.value in one.answer.format.letters
+
+
+@EVERY_TASK
+def test_facts_that_are_missing_are_a_counted_skip(task):
+    bare = handmade_facts()
+    bare = type(bare)(
+        **{**{name: getattr(bare, name) for name in bare.__slots__}, "objects": None, "object_views": None, "object_pairs": None}
+    )
+    result = asked(task, bare)
+    wanted = TASKS[task].needs - {"frames", "pairs", "points"}
+    if wanted:
+        assert result.questions == ()
+        assert result.skip_counts == {task: {f"needs_{kind}": 1 for kind in sorted(wanted)}}
+    else:
+        assert result.questions == asked(task).questions
+
+
+@EVERY_TASK
+def test_an_empty_scan_asks_nothing_and_does_not_fail(task):
+    assert asked(task, handmade_facts(cameras=0)).questions == ()
+    assert asked(task, handmade_facts(cameras=1)).questions == () or task not in ("camera_direction", "camera_distance")
