@@ -2,23 +2,18 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from sightline import __version__
-from sightline.config import as_mapping, build, with_overrides
-from sightline.errors import ConfigError, DataError, SceneError, SightlineError
-from sightline.files import fingerprint, read_json
-
-RECORDS = ".records"  # done-files, quarantine and reports of a stage, beside what it made
+from sightline.errors import SightlineError
+from sightline.verbs import data, model, show
 
 
 class Verbs(TyperGroup):
-    """Turns a user's mistake into one line and exit code 2."""
+    """Turns a user's mistake into one line and exit code 2; lists verbs in the order of the pipeline."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -29,12 +24,6 @@ class Verbs(TyperGroup):
 
 
 app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-Workers = Annotated[int | None, typer.Option(help="Worker processes; 0 works in this one. Default: one per core.")]
-Limit = Annotated[int | None, typer.Option(help="Only the first N scans.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Options, such as width=160 or a.b=c.")]
-Store = Annotated[Path, typer.Argument(help="Scene store: the folder that `sightline import` made.")]
 
 
 def show_version(wanted: bool) -> None:
@@ -52,210 +41,17 @@ def common(
     logging.getLogger("sightline").setLevel(logging.INFO)
 
 
-def run_stage(
-    name: str,
-    function: Callable[..., Any],
-    outputs: Mapping[str, Path],
-    arguments: Mapping[str, Any],
-    *,
-    out: Path,
-    made_from: str,
-    workers: int | None,
-) -> dict[str, Any]:
-    """Run a stage for every scan in `outputs` (scan id -> what it makes). Raises ExecutionError after the others are done."""
-    from sightline.execution.execution import Job
-    from sightline.execution.local import LocalExecutor, require_all
-
-    record_dir = out / RECORDS / name
-    job = Job(
-        name=name,
-        function=function,
-        keys=list(outputs),
-        record_dir=record_dir,
-        made_from=fingerprint([__version__, made_from]),
-        arguments=arguments,
-        outputs=outputs,
-    )
-    outcome = LocalExecutor(workers).run(job)
-    require_all(outcome, job)
-    return dict(outcome.results)
-
-
-def first(keys: Sequence[str], limit: int | None) -> list[str]:
-    """The first `limit` keys. Raises ConfigError for a limit below 1."""
-    if limit is not None and limit < 1:
-        raise ConfigError(f"--limit: expected at least 1, found {limit}")
-    return list(keys)[:limit]
-
-
-def some_scans(store: Path, limit: int | None) -> list[str]:
-    """Scan ids of a store, at least one. Raises SceneError."""
-    from sightline.scenes.store import SceneStore
-
-    scan_ids = first(SceneStore(store).scan_ids(), limit)
-    if not scan_ids:
-        raise SceneError(
-            f"{store}: expected a scene store with at least one finished scan, found none. Fix: sightline import SOURCE {store}"
-        )
-    return scan_ids
-
-
-def chosen_tasks(tasks: str | None) -> list[str]:
-    """Names of question tasks from a comma-separated list; all by default. Raises UnknownNameError naming the nearest."""
-    from sightline.questions.question import TASKS
-
-    names = [name.strip() for name in tasks.split(",") if name.strip()] if tasks else list(TASKS)
-    for name in names:
-        TASKS[name]
-    return names
-
-
-@app.command()
-def rooms(
-    out: Annotated[Path, typer.Argument(help="Folder that gets one folder per scan.")],
-    overrides: Overrides = None,
-    num_scans: Annotated[int, typer.Option(help="How many scans.")] = 8,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    workers: Workers = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Make procedural rooms: posed RGB-D scans with exact depth, objects and structure."""
-    from sightline.captures.rooms import RoomsOptions, room_scan_ids, write_room_scan
-
-    if num_scans < 1:
-        raise ConfigError(f"--num-scans: expected at least 1, found {num_scans}")
-    options = build(RoomsOptions, with_overrides({}, overrides or []), where="rooms")
-    if dry_run:
-        typer.echo(f"{num_scans} scans of {options.num_frames} frames, {options.width}x{options.height}, would be written into {out}")
-        return
-    given = as_mapping(options)
-    outputs = {scan_id: out / scan_id / "finished.json" for scan_id in room_scan_ids(num_scans)}
-    arguments = {"out": str(out), "seed": seed, "options": given}
-    run_stage("rooms", write_room_scan, outputs, arguments, out=out, made_from=fingerprint([seed, given]), workers=workers)
-    typer.echo(f"{num_scans} scans in {out}")
-
-
-@app.command(name="import")
-def import_scans(
-    source: Annotated[Path, typer.Argument(help="A scan, or a folder of scans.")],
-    store: Store,
-    overrides: Overrides = None,
-    reader: Annotated[str | None, typer.Option(help="Layout; found by itself where it is usual.")] = None,
-    depth_unit_m: Annotated[float | None, typer.Option(help="Metres per stored depth unit, 0.001 for millimetres.")] = None,
-    pose_direction: Annotated[str | None, typer.Option(help="world_from_camera or camera_from_world.")] = None,
-    camera_axes: Annotated[str | None, typer.Option(help="opencv or opengl.")] = None,
-    up_axis: Annotated[str | None, typer.Option(help="The source world's up axis: +x -x +y -y +z -z or auto.")] = None,
-    copy_images: Annotated[bool, typer.Option(help="Copy the images instead of linking them.")] = False,
-    verify: Annotated[bool, typer.Option(help="Check poses, axes and depth unit by reprojection.")] = True,
-    workers: Workers = None,
-    limit: Limit = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Bring scans into a scene store, and check their conventions against their own depth."""
-    from sightline.captures.capture import READERS
-    from sightline.captures.detect import find_reader
-    from sightline.scenes.build import import_scan, verdict_lines
-
-    name = reader or find_reader(source)
-    named = {"depth_unit_m": depth_unit_m, "pose_direction": pose_direction, "camera_axes": camera_axes, "up_axis": up_axis}
-    options = {key: value for key, value in named.items() if value is not None} | with_overrides({}, overrides or [])
-    scan_ids = first(READERS[name](source, options).scan_ids("all"), limit)
-    if dry_run:
-        typer.echo(f"{len(scan_ids)} scans would be read as '{name}' into {store}: {', '.join(scan_ids[:10])}")
-        return
-    files = sorted(
-        (str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in source.rglob("*") if path.is_file()
-    )
-    outputs = {scan_id: store / scan_id / "finished.json" for scan_id in scan_ids}
-    arguments = {
-        "source": str(source.resolve()),
-        "reader": name,
-        "options": options,
-        "store": str(store),
-        "copy_images": copy_images,
-        "verify": verify,
-    }
-    made_from = fingerprint([files, name, options, copy_images, verify])
-    for result in run_stage("import", import_scan, outputs, arguments, out=store, made_from=made_from, workers=workers).values():
-        typer.echo("\n".join(verdict_lines(result)))
-
-
-@app.command()
-def measure(store: Store, overrides: Overrides = None, workers: Workers = None, limit: Limit = None, dry_run: DryRun = False) -> None:
-    """Measure facts: motion and overlap of frames, visible points, objects, distances."""
-    from sightline.facts.measure import MeasureOptions, describe, measure_scan
-    from sightline.facts.store import read_facts
-
-    options = as_mapping(build(MeasureOptions, with_overrides({}, overrides or []), where="measure"))
-    scan_ids = some_scans(store, limit)
-    if dry_run:
-        typer.echo(f"{len(scan_ids)} scans of {store} would be measured")
-        return
-    scenes = {scan_id: read_json(store / scan_id / "finished.json") for scan_id in scan_ids}
-    outputs = {scan_id: store / scan_id / "facts" / "finished.json" for scan_id in scan_ids}
-    arguments = {"store": str(store), "options": options}
-    run_stage("measure", measure_scan, outputs, arguments, out=store, made_from=fingerprint([scenes, options]), workers=workers)
-    for scan_id in scan_ids[:3]:
-        typer.echo("\n".join(describe(read_facts(store / scan_id / "facts"))))
-    if len(scan_ids) > 3:
-        typer.echo(f"... and {len(scan_ids) - 3} more scans")
-
-
-@app.command()
-def generate(
-    store: Store,
-    out: Annotated[Path, typer.Argument(help="Folder of the data set.")],
-    overrides: Overrides = None,
-    tasks: Annotated[str | None, typer.Option(help="Comma-separated question tasks; all by default.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
-    held_out_share: Annotated[float, typer.Option(help="Share of places kept for evaluation.")] = 0.25,
-    workers: Workers = None,
-    limit: Limit = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Ask questions of measured scenes and write them, with checked answers, as a Parquet data set."""
-    from sightline.mixtures.splits import check_no_leak, split_places
-    from sightline.samples.generate import finish_dataset, generate_scan
-    from sightline.samples.shards import read_samples
-    from sightline.scenes.store import SceneStore
-
-    names = chosen_tasks(tasks)
-    options = with_overrides({}, overrides or [])
-    scan_ids = some_scans(store, limit)
-    scenes = SceneStore(store)
-    places = {scan_id: scenes.read(scan_id).place_id for scan_id in scan_ids}
-    split_of = split_places(sorted(set(places.values())), held_out_share=held_out_share, seed=seed)
-    splits = {split: [scan_id for scan_id in scan_ids if split_of[places[scan_id]] == split] for split in ("train", "held_out")}
-    told = ", ".join(f"{len(scans)} scans for {split}" for split, scans in splits.items())
-    if dry_run:
-        typer.echo(f"{told}; tasks {', '.join(names)}; into {out}")
-        return
-    for scan_id in scan_ids:
-        if not (store / scan_id / "facts" / "finished.json").is_file():
-            raise DataError(f"{store / scan_id}: expected measured facts, found none. Fix: sightline measure {store}")
-    facts = {scan_id: read_json(store / scan_id / "facts" / "finished.json") for scan_id in scan_ids}
-    made_from = fingerprint([facts, names, seed, options])
-    results: dict[str, Any] = {}
-    for split, scans in splits.items():
-        outputs = {scan_id: out / "parts" / f"{scan_id}.parquet" for scan_id in scans}
-        arguments = {"store": str(store), "out": str(out), "tasks": names, "split": split, "seed": seed, "options": options}
-        if scans:
-            results |= run_stage(f"generate_{split}", generate_scan, outputs, arguments, out=out, made_from=made_from, workers=workers)
-    finish_dataset(out, store=store, scan_ids=scan_ids, results=results, seed=seed, options=options)
-    samples = read_samples(out)
-    check_no_leak(samples, scenes)
-    typer.echo(f"{len(samples)} questions in {out} ({told}); train and held-out share no scan, place or image")
-    for reason, count in sorted(skips_of(results).items(), key=lambda pair: -pair[1]):
-        typer.echo(f"  skipped {count:6d}  {reason}")
-
-
-def skips_of(results: Mapping[str, Any]) -> dict[str, int]:
-    """Skip counts of all scans together."""
-    total: dict[str, int] = {}
-    for result in results.values():
-        for reason, count in result["skips"].items():
-            total[reason] = total.get(reason, 0) + count
-    return total
+app.command()(show.demo)
+app.command()(data.rooms)
+app.command(name="import")(data.import_scans)
+app.command()(data.measure)
+app.command()(data.generate)
+app.command()(model.train)
+app.command()(model.evaluate)
+app.command()(model.compare)
+app.command()(model.ask)
+app.command()(show.report)
+app.command()(show.view)
 
 
 def main() -> None:

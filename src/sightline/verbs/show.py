@@ -1,0 +1,60 @@
+"""Verbs that show: demo, report, view."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.config import load
+from sightline.verbs.common import DryRun, Overrides, Store
+
+
+def demo(
+    out: Annotated[Path, typer.Argument(help="Folder that gets everything.")] = Path("out/demo"),
+    overrides: Overrides = None,
+    recipe: Annotated[str, typer.Option(help="demo/standard, demo/smallest, or a YAML file.")] = "demo/standard",
+    dry_run: DryRun = False,
+) -> None:
+    """Rooms, questions, two models trained on them, their scores on rooms they never saw, and a report."""
+    from sightline.demo import DemoRecipe, plan, run_demo
+
+    made = load(DemoRecipe, recipe, overrides or [])
+    if dry_run:
+        for phase in plan(made, out):
+            for chain in phase:
+                typer.echo("\n".join(step.command for step in chain))
+        return
+    records = run_demo(made, out)
+    wall_s = sum(record.wall_s for record in records)
+    typer.echo(f"{out / 'results.json'}")
+    typer.echo(f"{out / 'report.html'}  ({len(records)} steps, {wall_s:.0f} s of step time)")
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder with scenes/ and, where they exist, samples/, runs/ and evaluations/.")],
+    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+    scene_pages: Annotated[int, typer.Option(help="3-D pages to write: so many scans.")] = 2,
+) -> None:
+    """Write one self-contained HTML page about everything in a folder."""
+    from sightline.reports.collect import collect
+    from sightline.reports.report import write_report
+
+    path = folder / "report.html"
+    write_report(collect(folder, title=title, scene_pages=scene_pages), path)
+    typer.echo(str(path))
+
+
+def view(
+    store: Store,
+    scan_id: Annotated[str | None, typer.Argument(help="A scan of the store. Default: the first.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The page. Default: STORE/<scan>.html.")] = None,
+) -> None:
+    """Write a 3-D page of a scene: cloud, boxes with labels, cameras. Opens from disk."""
+    from sightline.reports.scene_view import write_scene_view
+    from sightline.scenes.store import SceneStore
+    from sightline.verbs.common import some_scans
+
+    chosen = scan_id or some_scans(store, 1)[0]
+    path = out or store / f"{chosen}.html"
+    write_scene_view(SceneStore(store).read(chosen), path)
+    typer.echo(str(path))
