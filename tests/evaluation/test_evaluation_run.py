@@ -194,10 +194,22 @@ def test_a_task_is_separated_only_where_the_intervals_do_not_touch():
     assert over["none"].above == ("direction", "mean") and over["none"].below == ()
     assert over["chance"].above == ("direction", "distance", "mean")
     assert verdict.above_all == ("direction", "mean")
-    assert over["none"].differences["direction"].mean == pytest.approx(0.75)
-    assert over["none"].differences["distance"] == Interval(mean=0.0, low=0.0, high=0.0)
-    assert over["none"].differences["mean"].mean == pytest.approx(0.375)
+    assert over["none"].differences.by_task["direction"].mean == pytest.approx(0.75)
+    assert over["none"].differences.by_task["distance"] == Interval(mean=0.0, low=0.0, high=0.0)
+    assert over["none"].differences.by_task["mean"].mean == pytest.approx(0.375)
+    assert over["none"].differences.resampled == "samples"  # four scans are too few to resample
+    assert compare(poor, [good]).comparisons[0].differences is None
     assert compare(poor, [good]).comparisons[0].below == ("direction", "mean")
+
+
+def test_paired_differences_resample_scans_where_there_are_enough_of_them():
+    rows = choices("ABCD" * 30)
+    train = choices("ABCD", split="train", scan="t")
+    good, good_results = evaluate(rows, say(rows, [one.answer_text for one in rows]), train, model="good", card={}, seed=0)
+    poor, poor_results = evaluate(rows, say(rows, "A" * 120), train, model="poor", card={}, seed=0)
+    differences = compare(good, [poor], results={"good": good_results, "poor": poor_results}).comparisons[0].differences
+    assert differences.resampled == "scans"
+    assert differences.by_task["mean"].mean == pytest.approx(0.75)
 
 
 def test_touching_intervals_are_not_separated():

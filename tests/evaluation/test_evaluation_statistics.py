@@ -99,6 +99,8 @@ def test_swapping_the_models_negates_the_difference():
 def test_no_score_a_missing_score_and_unequal_lengths_are_refused():
     with pytest.raises(DataError, match="at least one score"):
         bootstrap_interval(np.empty(0), rng=rng())
+    with pytest.raises(DataError, match="at least two, found one"):
+        bootstrap_interval(np.ones(3), rng=rng(), clusters=["a", "a", "a"])
     with pytest.raises(ShapeError, match="finite"):
         bootstrap_interval(np.array([0.5, np.nan]), rng=rng())
     with pytest.raises(ShapeError, match="rival_scores"):

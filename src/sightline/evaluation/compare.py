@@ -13,6 +13,15 @@ from sightline.files import read_json, write_json
 
 BASELINES = ("chance", "most_frequent", "blind")  # rivals that every evaluation may carry beside other models
 FORMAT_VERSION = 1
+MIN_SCANS = 8  # with fewer clusters a cluster bootstrap is known to be far too narrow, with one it has no width at all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Differences:
+    """A model's scores minus a rival's, paired by sample, per task and for `mean`."""
+
+    by_task: Mapping[str, Interval]
+    resampled: str  # "scans", or "samples" where there are too few scans
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +32,7 @@ class Comparison:
     rival: str  # another model, or one of BASELINES
     above: tuple[str, ...]  # the model's interval lies wholly above the rival's
     below: tuple[str, ...]  # it lies wholly below
-    differences: Mapping[str, Interval]  # model minus rival, paired by sample, resampled by scan; only where both sets of replies are given
+    differences: Differences | None  # only where the scored replies of both are given
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +62,8 @@ def compare(
     """Set a model against other models and against its own baselines, task by task.
 
     Separated means `low` of one above `high` of the other: stricter than a paired test at the same level. Paired differences, where
-    the scored replies of both models are in `results` (by model name), resample whole scans. Raises DataError for other tasks.
+    the scored replies of both models are in `results` (by model name), resample whole scans where there are enough of them.
+    Raises DataError for other tasks or samples.
     """
     comparisons = []
     for rival in rivals:
@@ -70,11 +80,11 @@ def compare(
         reached = {score.task: rival_interval(score, baseline) for score in (*evaluation.tasks, evaluation.mean)}
         known = {task: interval for task, interval in reached.items() if interval is not None}
         if baseline not in named and len(known) == len(reached):
-            comparisons.append(_comparison(evaluation, baseline, known, {}))
+            comparisons.append(_comparison(evaluation, baseline, known, None))
     return Verdict(model=evaluation.model, comparisons=tuple(comparisons))
 
 
-def _comparison(evaluation: Evaluation, rival: str, intervals: Mapping[str, Interval], differences: Mapping[str, Interval]) -> Comparison:
+def _comparison(evaluation: Evaluation, rival: str, intervals: Mapping[str, Interval], differences: Differences | None) -> Comparison:
     scores = (*evaluation.tasks, evaluation.mean)
     return Comparison(
         model=evaluation.model,
@@ -85,9 +95,9 @@ def _comparison(evaluation: Evaluation, rival: str, intervals: Mapping[str, Inte
     )
 
 
-def _differences(evaluation: Evaluation, rival: Evaluation, results: Mapping[str, Sequence[Result]], *, seed: int) -> dict[str, Interval]:
+def _differences(evaluation: Evaluation, rival: Evaluation, results: Mapping[str, Sequence[Result]], *, seed: int) -> Differences | None:
     if evaluation.model not in results or rival.model not in results:
-        return {}
+        return None
     ours = {result.sample_id: result for result in results[evaluation.model]}
     theirs = {result.sample_id: result for result in results[rival.model]}
     if ours.keys() != theirs.keys():
@@ -95,17 +105,17 @@ def _differences(evaluation: Evaluation, rival: Evaluation, results: Mapping[str
             f"compare: '{evaluation.model}' and '{rival.model}' were scored on different samples, "
             f"the first '{sorted(ours.keys() ^ theirs.keys())[0]}' only in one. Fix: evaluate both on one data set"
         )
+    ids = {task: sorted(one.sample_id for one in ours.values() if one.task == task) for task in evaluation.task_names}
+    scans = {task: [sample_id.split("/")[0] for sample_id in ids[task]] for task in ids}  # "<scan_id>/<task>/<index>"
+    by_scan = min(len(set(names)) for names in scans.values()) >= MIN_SCANS
     gains: dict[str, np.ndarray] = {}
-    scans: dict[str, list[str]] = {}
-    differences = {}
+    by_task = {}
     for task in evaluation.task_names:
-        ids = sorted(sample_id for sample_id, result in ours.items() if result.task == task)
-        scores, rival_scores = (np.array([scored[sample_id].score for sample_id in ids]) for scored in (ours, theirs))
+        scores, rival_scores = (np.array([scored[sample_id].score for sample_id in ids[task]]) for scored in (ours, theirs))
         gains[task] = scores - rival_scores
-        scans[task] = [sample_id.split("/")[0] for sample_id in ids]  # "<scan_id>/<task>/<index>"
-        differences[task] = paired_difference(scores, rival_scores, rng=task_rng(seed, task), clusters=scans[task])
-    differences[MEAN] = macro_interval(gains, rng=task_rng(seed, MEAN), clusters_by_task=scans)
-    return differences
+        by_task[task] = paired_difference(scores, rival_scores, rng=task_rng(seed, task), clusters=scans[task] if by_scan else None)
+    by_task[MEAN] = macro_interval(gains, rng=task_rng(seed, MEAN), clusters_by_task=scans if by_scan else None)
+    return Differences(by_task=by_task, resampled="scans" if by_scan else "samples")
 
 
 def write_comparison(

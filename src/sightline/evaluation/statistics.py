@@ -36,6 +36,8 @@ def resampled_means(
         drawn = rng.multinomial(len(scores), counts / counts.sum(), size=resamples)
         return drawn @ values / len(scores)
     sums, sizes = cluster_totals(scores, clusters)
+    if len(sums) < 2:
+        raise DataError("bootstrap over clusters: expected at least two, found one, which has no spread. Fix: resample samples instead")
     drawn = rng.multinomial(len(sums), np.full(len(sums), 1.0 / len(sums)), size=resamples)
     return (drawn @ sums) / (drawn @ sizes)
 

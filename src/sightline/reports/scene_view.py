@@ -1,0 +1,160 @@
+"""Writes a scene as a 3-D page: coloured cloud, boxes with labels, camera frustums with thumbnails; one file, no network."""
+
+import colorsys
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import rich
+from PIL import Image
+
+from sightline.captures.capture import Frame, SceneObject
+from sightline.captures.images import read_rgb
+from sightline.errors import MissingExtraError, SceneError
+from sightline.files import write_text
+from sightline.reports.cloud import ColouredCloud, coloured_cloud, evenly
+from sightline.reports.plans import hue_of
+from sightline.scenes.scene import Scene
+
+try:
+    import viser
+    from viser.transforms import SO3
+except ModuleNotFoundError as error:
+    raise MissingExtraError("viser", "view") from error
+
+MAX_POINTS = 60_000
+MAX_FRUSTUMS = 24
+THUMBNAIL_PX = 128
+FRUSTUM_M = 0.16
+LINE_M = 0.012
+PATH_COLOUR = (214, 51, 108)
+POINT_M = 0.022
+LOCAL_HOST = "127.0.0.1"
+# corners as Box.corners_world orders them: z fastest, then y, then x
+EDGES = np.array([[0, 1], [2, 3], [4, 5], [6, 7], [0, 2], [1, 3], [4, 6], [5, 7], [0, 4], [1, 5], [2, 6], [3, 7]])
+
+
+def write_scene_view(scene: Scene, path: Path, *, max_points: int = MAX_POINTS) -> None:
+    """Write the page. Points overhead are in the scene tree but hidden, so that one looks into the room.
+
+    Raises SceneError for a scene without points, CaptureError for an image that does not read.
+    """
+    write_text(path, scene_view_html(scene, max_points=max_points))
+
+
+def scene_view_html(scene: Scene, *, max_points: int = MAX_POINTS) -> str:
+    """The page as a string. A server object collects the scene on a free local port and is stopped before this returns."""
+    if len(scene.points_world) == 0:
+        raise SceneError(f"scan '{scene.scan_id}': expected a point cloud to show, found no point. Fix: import it with depth images")
+    cloud = coloured_cloud(scene, max_points=max_points)
+    with _server() as server:
+        _fill(server, scene, cloud)
+        page = server.get_scene_serializer().as_html()
+    return _titled(page, scene)
+
+
+@contextmanager
+def _server() -> Iterator[viser.ViserServer]:
+    """A server that nobody connects to; it announces its address on the console, which is kept quiet meanwhile."""
+    console = rich.get_console()
+    was_quiet, console.quiet = console.quiet, True
+    try:
+        server = viser.ViserServer(host=LOCAL_HOST, port=0, verbose=False)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        console.quiet = was_quiet
+
+
+def _fill(server: viser.ViserServer, scene: Scene, cloud: ColouredCloud) -> None:
+    server.scene.set_up_direction("+z")
+    below = ~cloud.is_overhead
+    _add_points(server, "/cloud", cloud, below, visible=True)
+    if cloud.is_overhead.any():
+        _add_points(server, "/ceiling", cloud, cloud.is_overhead, visible=False)
+    shown = cloud.points_world[below] if below.any() else cloud.points_world
+    low, high = np.quantile(shown, 0.005, axis=0), np.quantile(shown, 0.995, axis=0)
+    server.scene.add_frame("/axes", axes_length=0.5, axes_radius=0.012, position=(float(low[0]) - 0.3, float(low[1]) - 0.3, float(low[2])))
+    for one in scene.objects or ():
+        _add_box(server, one)
+    _add_cameras(server, scene)
+    _aim(server, low.astype(np.float64), high.astype(np.float64))
+
+
+def _add_points(server: viser.ViserServer, name: str, cloud: ColouredCloud, which: np.ndarray, *, visible: bool) -> None:
+    if which.any():
+        server.scene.add_point_cloud(
+            name,
+            points=cloud.points_world[which],
+            colors=cloud.colours[which],
+            point_size=POINT_M,
+            point_shape="circle",
+            point_shading="flat",
+            precision="float32",  # half precision moves points by centimetres in a large flat
+            visible=visible,
+        )
+
+
+def _add_box(server: viser.ViserServer, one: SceneObject) -> None:
+    corners = one.box.corners_world()
+    colour = tuple(round(255 * channel) for channel in colorsys.hls_to_rgb(hue_of(one.category) / 360.0, 0.45, 0.75))
+    name = f"/objects/{one.object_id:04d}"
+    server.scene.add_line_segments(f"{name}/box", points=corners[EDGES].astype(np.float32), colors=colour, thickness=LINE_M)
+    top = one.box.centre_world + np.array([0.0, 0.0, (corners[:, 2].max() - corners[:, 2].min()) / 2.0 + 0.05])
+    server.scene.add_label(f"{name}/label", one.category, position=top, anchor="bottom-center", font_screen_scale=1.0)
+
+
+def _add_cameras(server: viser.ViserServer, scene: Scene) -> None:
+    if len(scene.frames) > 1:
+        centres = np.array([frame.world_from_camera[:3, 3] for frame in scene.frames], dtype=np.float32)
+        path = np.stack([centres[:-1], centres[1:]], axis=1)
+        server.scene.add_line_segments("/cameras/path", points=path, colors=PATH_COLOUR, thickness=LINE_M)
+    for frame in evenly(scene.frames, MAX_FRUSTUMS):
+        server.scene.add_camera_frustum(
+            f"/cameras/{frame.frame_id}",
+            fov=2.0 * float(np.arctan(frame.intrinsics.height / 2.0 / frame.intrinsics.fy)),
+            aspect=frame.intrinsics.width / frame.intrinsics.height,
+            scale=FRUSTUM_M,
+            thickness=LINE_M * 0.6,
+            color=PATH_COLOUR,
+            image=_thumbnail(frame),
+            jpeg_quality=80,
+            format="jpeg",
+            wxyz=SO3.from_matrix(frame.world_from_camera[:3, :3]).wxyz,
+            position=frame.world_from_camera[:3, 3],
+        )
+
+
+def _thumbnail(frame: Frame) -> np.ndarray:
+    image = Image.fromarray(read_rgb(frame.rgb_path))
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def _aim(server: viser.ViserServer, low: np.ndarray, high: np.ndarray) -> None:
+    """Start above a corner, looking down into the room, far enough to see all of it."""
+    centre = (low + high) / 2.0
+    reach = float(np.linalg.norm(high[:2] - low[:2]))
+    server.initial_camera.position = centre + np.array([-0.42, -0.68, 0.85]) * reach
+    server.initial_camera.look_at = centre - np.array([0.0, 0.0, 0.06 * reach])
+    server.initial_camera.up = np.array([0.0, 0.0, 1.0])
+    server.initial_camera.fov = float(np.radians(50.0))
+
+
+def _titled(page: str, scene: Scene) -> str:
+    """The page with the scan in its title and a caption that says what is seen."""
+    name = html.escape(scene.scan_id)
+    known = f"objects: {len(scene.objects)}, " if scene.objects is not None else ""
+    caption = (
+        '<div style="position:fixed;left:12px;bottom:12px;z-index:9;padding:8px 12px;border-radius:8px;background:rgba(255,255,255,.88);'
+        'color:#1b1f27;font:13px/1.4 system-ui,sans-serif;pointer-events:none;max-width:80vw">'
+        f"<b>{name}</b> &middot; {known}frames: {len(scene.frames)} &middot; {html.escape(scene.licence)}<br>"
+        "drag to turn, right-drag to move, wheel to zoom; axes: x red, y green, z up blue, 0.5 m long</div>"
+    )
+    page = page.replace("<title>Viser</title>", f"<title>{name} in 3-D</title>", 1)
+    body_end = page.rindex("</body>")
+    return page[:body_end] + caption + page[body_end:]
