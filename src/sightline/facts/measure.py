@@ -19,6 +19,7 @@ from sightline.facts.visibility import cloud_of, view_frame
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished, read_json, replacing_folder
 from sightline.geometry.visibility import NEAR_M, TOLERANCE_M, TOLERANCE_SHARE
 from sightline.scenes.scene import Scene
+from sightline.scenes.store import SceneStore
 
 __all__ = ["FACTS_FOLDER", "MeasureOptions", "describe", "facts_fingerprint", "measure", "measure_scan"]
 
@@ -122,13 +123,13 @@ def measure_scan(scan_id: str, *, store: str, options: dict[str, Any]) -> dict[s
 
     A folder that was finished from the same scene and the same options is left as it is (`reused` is then true).
     """
-    from sightline.scenes.store import SceneStore
-
     chosen = build(MeasureOptions, options, where="measure options")
     scenes = SceneStore(Path(store))
-    root = scenes.path(scan_id)
-    made_from = facts_fingerprint(root, chosen)
-    folder = root / FACTS_FOLDER
+    marker = scenes.marker(scan_id)
+    if marker is None:
+        raise SceneError(f"{scenes.path(scan_id)}: expected a finished scene, found none. Fix: sightline import SOURCE {store}")
+    made_from = facts_fingerprint(marker, chosen)
+    folder = scenes.path(scan_id) / FACTS_FOLDER
     if is_finished(folder, made_from=made_from):
         return {**read_json(folder / FINISHED)["summary"], "reused": True}
     table = measure(scenes.read(scan_id), chosen)
@@ -145,9 +146,6 @@ def measure_scan(scan_id: str, *, store: str, options: dict[str, Any]) -> dict[s
     return {**summary, "reused": False}
 
 
-def facts_fingerprint(scene_root: Path, options: MeasureOptions) -> str:
+def facts_fingerprint(scene_marker: dict[str, Any], options: MeasureOptions) -> str:
     """What facts are made from: the finished marker of their scene, the options, and the version of the facts' meaning."""
-    marker = scene_root / FINISHED
-    if not marker.is_file():
-        raise SceneError(f"{scene_root}: expected a finished scene, found no {FINISHED}; import the scan again")
-    return fingerprint({"scene": read_json(marker), "options": as_mapping(options), "format": FORMAT})
+    return fingerprint({"scene": scene_marker, "options": as_mapping(options), "format": FORMAT})
