@@ -43,6 +43,12 @@ def nothing_behind_a_surface_is_visible() -> None:
         assert not seen(points, depth_m, pose).any()
 
 
+def nothing_behind_the_camera_is_visible() -> None:
+    for pose in POSES[:4]:
+        points, depth_m = surface_along_pixels(pose, -1.0, 0.0)  # on the same lines through the eye, on its other side
+        assert not seen(points, depth_m, pose).any()
+
+
 def nothing_floating_before_a_surface_is_visible() -> None:
     for pose in POSES[:4]:
         points, depth_m = surface_along_pixels(pose, 0.94, -0.2)
@@ -254,6 +260,7 @@ CHECKS = {
     for check in (
         own_surface_is_visible,
         nothing_behind_a_surface_is_visible,
+        nothing_behind_the_camera_is_visible,
         nothing_floating_before_a_surface_is_visible,
         visible_set_is_what_rays_reach,
         holes_only_remove_visible_points,

@@ -55,7 +55,10 @@ def test_unknown_numbers_minus_zero_and_subnormals_survive(tmp_path):
 
 def test_empty_tables_keep_their_shapes(tmp_path):
     table = oracle_scenes.measured("same")
-    empty = {part: replace(getattr(table, part), **{f.name: getattr(getattr(table, part), f.name)[:0] for f in fields(getattr(table, part))}) for part in ("pairs", "points", "object_views", "object_pairs")}  # fmt: skip
+    empty = {}
+    for part in ("pairs", "points", "object_views", "object_pairs"):
+        rows = getattr(table, part)
+        empty[part] = replace(rows, **{field.name: getattr(rows, field.name)[:0] for field in fields(rows)})
     table = replace(table, objects=(), **empty)
     write_facts(table, tmp_path)
     same_bits(table, read_facts(tmp_path))
