@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.facts.fact import FactTable
+from sightline.facts.fact import KINDS, FactTable
 from sightline.questions.margins import refuse_unknown
 from sightline.questions.question import TASKS, Question, QuestionTask, Skip, TaskOptions
 
@@ -43,7 +43,7 @@ def generator_for(scan_id: str, task: str, seed: int) -> np.random.Generator:
 def ask_all(facts: FactTable, tasks: Sequence[str], *, seed: int, options: TaskOptions) -> Asked:
     """Questions of the named tasks about one scan.
 
-    A task that needs facts the scan does not have is skipped with the reason `needs_<kind>`. Raises UnknownNameError for a task or
+    A task that needs facts the scan does not have is skipped once, with the reason `needs_<kind>`. Raises UnknownNameError for a task or
     margin that does not exist.
     """
     refuse_unknown(options)
@@ -51,9 +51,9 @@ def ask_all(facts: FactTable, tasks: Sequence[str], *, seed: int, options: TaskO
     skips: list[Skip] = []
     for name in dict.fromkeys(tasks):
         task = TASKS[name]()
-        missing = sorted(task.needs - facts.kinds)
+        missing = [kind for kind in KINDS if kind in task.needs - facts.kinds]
         if missing:
-            skips += [Skip(task=name, scan_id=facts.scan_id, reason=f"needs_{kind}") for kind in missing]
+            skips.append(Skip(task=name, scan_id=facts.scan_id, reason=f"needs_{missing[0]}"))
             continue
         for one in _kept(task, facts, seed, options):
             (questions if isinstance(one, Question) else skips).append(one)

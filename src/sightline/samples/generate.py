@@ -1,0 +1,146 @@
+"""From measured scans to a data set: questions asked and checked per scan, then one folder of Parquet files with its card."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sightline import __version__
+from sightline.config import as_mapping, build
+from sightline.errors import DataError
+from sightline.facts.store import read_facts
+from sightline.files import fingerprint, replacing_folder, sha256_of, write_json, write_text
+from sightline.questions.check import check_all
+from sightline.questions.engine import ask_all
+from sightline.questions.question import Question, TaskOptions
+from sightline.samples.card import card_of
+from sightline.samples.frames import image_path_of
+from sightline.samples.quality import quality_of, special_token_in
+from sightline.samples.sample import SCHEMA_VERSION, Sample
+from sightline.samples.shards import DATA_FOLDER, SPLITS, read_samples, write_samples
+from sightline.scenes.scene import Scene
+from sightline.scenes.store import SceneStore
+
+PARTS_FOLDER = "parts"
+FACTS_FOLDER = "facts"
+ROWS_PER_FILE = 50_000
+
+
+def generate_scan(
+    scan_id: str, *, store: str, out: str, tasks: list[str], split: str, seed: int, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Ask the named tasks of one measured scan and write `OUT/parts/<scan_id>.parquet`; a Job function.
+
+    Every answer is recomputed by a second method; a question it does not confirm is left out and counted as `check_disagrees`.
+    Returns `place_id`, `split`, `questions` (task -> count) and `skips` ("task: reason" -> count).
+    """
+    chosen = build(TaskOptions, options, where="generate options")
+    scene = SceneStore(Path(store)).read(scan_id)
+    facts = read_facts(Path(store) / scan_id / FACTS_FOLDER)
+    known = {frame.frame_id for frame in scene.frames}
+    if facts.scan_id != scan_id or not set(facts.frames.frame_ids) <= known:
+        raise DataError(f"{Path(store) / scan_id}: expected facts of these frames, found facts of others. Fix: sightline measure {store}")
+    asked = ask_all(facts, tasks, seed=seed, options=chosen)
+    skips = Counter(f"{skip.task}: {skip.reason}" for skip in asked.skips)
+    unconfirmed = {(wrong.task, wrong.text, wrong.answer) for wrong in check_all(asked.questions, facts)}
+    kept: list[Question] = []
+    for question in asked.questions:
+        if (question.task, question.text, question.answer.text) in unconfirmed:
+            skips[f"{question.task}: check_disagrees"] += 1
+        elif special_token_in(question.text):
+            skips[f"{question.task}: special_token_in_text"] += 1
+        else:
+            kept.append(question)
+    samples = samples_of(kept, scene, split=split, seed=seed)
+    write_samples(Path(out) / PARTS_FOLDER / f"{scan_id}.parquet", samples)
+    questions = Counter(sample.task for sample in samples)
+    return {"place_id": scene.place_id, "split": split, "questions": dict(questions), "skips": dict(sorted(skips.items()))}
+
+
+def samples_of(questions: Sequence[Question], scene: Scene, *, split: str, seed: int) -> list[Sample]:
+    """Questions of one scan as rows, numbered within their task."""
+    frames = {frame.frame_id: frame for frame in scene.frames}
+    numbers: Counter[str] = Counter()
+    samples = []
+    for question in questions:
+        form = question.answer.format
+        samples.append(
+            Sample(
+                sample_id=f"{scene.scan_id}/{question.task}/{numbers[question.task]:04d}",
+                task=question.task,
+                split=split,
+                scan_id=scene.scan_id,
+                place_id=scene.place_id,
+                frame_ids=question.frame_ids,
+                image_paths=tuple(image_path_of(scene.scan_id, frames[frame_id]) for frame_id in question.frame_ids),
+                marks=question.marks,
+                question=question.text,
+                answer_kind=form.kind,
+                answer_options=form.to_row(),
+                answer_text=question.answer.text,
+                answer_value=question.answer.value,
+                evidence=question.evidence,
+                template_id=question.template_id,
+                seed=seed,
+                generator_version=f"sightline {__version__}",
+                source=scene.source,
+                licence=scene.licence,
+            )
+        )
+        numbers[question.task] += 1
+    return samples
+
+
+def finish_dataset(
+    out: Path, *, store: Path, scan_ids: Sequence[str], results: Mapping[str, Mapping[str, Any]], seed: int, options: Mapping[str, Any]
+) -> None:
+    """Join the parts of the named scans into `OUT/data/<split>-*.parquet`, with `README.md` (the card) and `dataset.json`.
+
+    `results` are the values that `generate_scan` returned, by scan. The same parts give the same bytes. Raises DataError for a missing
+    or damaged part, an id that stands twice, or a data set without a single question.
+    """
+    samples: list[Sample] = []
+    for scan_id in sorted(scan_ids):
+        samples += read_samples(out / PARTS_FOLDER / f"{scan_id}.parquet")
+    if not samples:
+        reasons = Counter(reason for result in results.values() for reason in result["skips"]).most_common(5)
+        raise DataError(f"{out}: expected questions, found none in {len(scan_ids)} scans; most frequent reasons: {reasons}")
+    with replacing_folder(out / DATA_FOLDER) as beside:
+        for split in SPLITS:
+            rows = [sample for sample in samples if sample.split == split]
+            files = -(-len(rows) // ROWS_PER_FILE)
+            for index in range(files):
+                part = rows[index * ROWS_PER_FILE : (index + 1) * ROWS_PER_FILE]
+                write_samples(beside / f"{split}-{index:05d}-of-{files:05d}.parquet", part)
+    skips: Counter[str] = Counter()
+    for scan_id in sorted(results):
+        skips.update(results[scan_id]["skips"])
+    quality = quality_of(samples)
+    files = {path.name: sha256_of(path) for path in sorted((out / DATA_FOLDER).glob("*.parquet"))}
+    chosen = as_mapping(build(TaskOptions, options, where="generate options"))
+    write_json(
+        out / "dataset.json",
+        {
+            "schema_version": SCHEMA_VERSION,
+            "generator_version": f"sightline {__version__}",
+            "fingerprint": fingerprint(files),
+            "files": files,
+            "scene_store": _relative(store, out),
+            "seed": seed,
+            "options": chosen,
+            "scans": {scan_id: {key: results[scan_id][key] for key in ("split", "place_id", "questions")} for scan_id in sorted(results)},
+            "counts": {one.task: dict(one.counts) for one in quality},
+            "warnings": {one.task: list(one.warnings) for one in quality if one.warnings},
+            "skips": dict(sorted(skips.items())),
+        },
+    )
+    write_text(out / "README.md", card_of(samples, quality, skips=skips, seed=seed))
+
+
+def _relative(store: Path, out: Path) -> str:
+    """The store's path from the data set's folder, so that both may move together."""
+    try:
+        return Path(os.path.relpath(store.resolve(), out.resolve())).as_posix()
+    except ValueError:  # another drive
+        return store.resolve().as_posix()
