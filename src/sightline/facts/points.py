@@ -42,17 +42,19 @@ def half_width_px(width: int) -> int:
 
 def spread_pixels(candidates: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """At most `count` of the candidate pixels `(H, W)` bool as `(K, 2)` int column and row, at most one per cell of an even grid."""
-    rows, columns = np.nonzero(candidates)
-    if len(rows) == 0 or count == 0:
-        return np.empty((0, 2), dtype=np.int64)
     height, width = candidates.shape
     across = max(1, round(np.sqrt(count * width / height)))
     down = -(-count // across)
-    cell = (rows * down // height) * across + columns * across // width
-    order = np.lexsort((rng.random(len(rows)), cell))
-    chosen = order[np.unique(cell[order], return_index=True)[1]]
-    chosen = np.sort(rng.permutation(chosen)[:count])
-    return np.stack([columns[chosen], rows[chosen]], axis=1)
+    lefts, tops = np.arange(across + 1) * width // across, np.arange(down + 1) * height // down
+    chosen = []
+    for top, bottom in zip(tops, tops[1:]):
+        for left, right in zip(lefts, lefts[1:]):
+            inside = np.flatnonzero(candidates[top:bottom, left:right])
+            if len(inside):
+                row, column = divmod(int(inside[rng.integers(len(inside))]), int(right - left))
+                chosen.append((left + column, top + row))
+    kept = np.sort(rng.permutation(len(chosen))[:count])
+    return np.array(chosen, dtype=np.int64).reshape(-1, 2)[kept]
 
 
 def generator_for(scan_id: str, frame_id: str, seed: int) -> np.random.Generator:
