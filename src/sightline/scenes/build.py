@@ -129,6 +129,7 @@ def _verdict(scene: Scene, *, status: str, seconds: float) -> dict[str, Any]:
         "depth_coverage": None if checked is None else checked["depth_coverage"],
         "median_depth_m": scene.notes["median_depth_m"],
         "gravity_tilt_deg": None if checked is None else checked["gravity_tilt_deg"],
+        "depth_unit_checked": None if checked is None else checked["depth_unit_checked"],
         "up_axis": convention_of_notes(scene.notes).up_axis,
         "points": len(scene.points_world),
         "objects": None if scene.objects is None else len(scene.objects),
@@ -149,8 +150,11 @@ def verdict_lines(result: Mapping[str, Any]) -> list[str]:
         return [*lines, "  conventions not checked (--no-verify)"]
     lines.append(
         f"  conventions fit: agreement {result['agreement']:.3f}, residual {result['residual_cm']:.2f} cm "
-        f"over {result['pairs_checked']} pairs; depth on {result['depth_coverage']:.0%} of the pixels, median {result['median_depth_m']:.2f} m"
+        f"over {result['pairs_checked']} pairs; "
+        f"depth on {result['depth_coverage']:.0%} of the pixels, median {result['median_depth_m']:.2f} m"
     )
     tilt = result["gravity_tilt_deg"]
     floor = "no floor seen" if tilt is None else f"floor tilted {tilt:.1f} degrees against it"
+    if not result["depth_unit_checked"]:
+        lines.append("  depth unit not checked: the camera turns but hardly moves")
     return [*lines, f"  up: {result['up_axis']} of the source world; {floor}"]

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sightline.captures.capture import Capture
+from sightline.captures.images import NO_READING, SATURATED
 from sightline.captures.poses import inverses
 from sightline.geometry.cameras import Intrinsics
 from sightline.scenes.depth_maps import DepthMaps
 
 MIN_TURN_DEG = 10.0  # frames closer than both of these agree under wrong conventions too
 MIN_BASELINE_M = 0.2
+WANTED_TURN_DEG, WANTED_BASELINE_M = 20.0, 0.4  # taken where a recording has them: wrong conventions then fall further below
 MAX_TURN_SHARE = 0.75  # of the horizontal field of view; beyond it neighbours hardly overlap
 MAX_PAIRS = 48
 MAX_ANCHORS = 64
@@ -75,11 +77,25 @@ def turns_deg(rotations: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return np.degrees(np.arccos(np.clip((trace - 1.0) / 2.0, -1.0, 1.0)))
 
 
-def is_separated(world_from_camera: np.ndarray, index: int, others: np.ndarray, *, max_turn_deg: float) -> np.ndarray:
-    """Which frames are far enough from frame `index` for a wrong convention to show, and turned little enough to overlap."""
-    turn_deg = turns_deg(world_from_camera[others, :3, :3], world_from_camera[index, :3, :3])
-    baseline_m = np.linalg.norm(world_from_camera[others, :3, 3] - world_from_camera[index, :3, 3], axis=1)
-    return ((turn_deg >= MIN_TURN_DEG) | (baseline_m >= MIN_BASELINE_M)) & (turn_deg <= max_turn_deg)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Motion:
+    """How far some frames are from one frame."""
+
+    turn_deg: np.ndarray  # (N,)
+    baseline_m: np.ndarray  # (N,)
+
+    def is_separated(self, *, wanted: bool) -> np.ndarray:
+        """Which are far enough away for a wrong convention to show; `wanted` asks for more than the least."""
+        turn_deg, baseline_m = (WANTED_TURN_DEG, WANTED_BASELINE_M) if wanted else (MIN_TURN_DEG, MIN_BASELINE_M)
+        return (self.turn_deg >= turn_deg) | (self.baseline_m >= baseline_m)
+
+
+def motion(world_from_camera: np.ndarray, index: int, others: np.ndarray) -> Motion:
+    """Turn and baseline between frame `index` and the frames `others`."""
+    return Motion(
+        turn_deg=turns_deg(world_from_camera[others, :3, :3], world_from_camera[index, :3, :3]),
+        baseline_m=np.linalg.norm(world_from_camera[others, :3, 3] - world_from_camera[index, :3, 3], axis=1),
+    )
 
 
 def max_turn_deg(camera: Intrinsics) -> float:
@@ -94,9 +110,12 @@ def following_pairs(world_from_camera: np.ndarray, camera: Intrinsics) -> list[P
     pairs = []
     for anchor in anchors:
         later = np.arange(anchor + 1, min(count, anchor + 1 + SEARCH_FRAMES))
-        good = later[is_separated(world_from_camera, anchor, later, max_turn_deg=max_turn_deg(camera))]
-        if len(good):
-            pairs.append(Pair(first=int(anchor), second=int(good[0])))
+        apart = motion(world_from_camera, anchor, later)
+        meets = apart.turn_deg <= max_turn_deg(camera)
+        for good in (later[meets & apart.is_separated(wanted=True)], later[meets & apart.is_separated(wanted=False)]):
+            if len(good):
+                pairs.append(Pair(first=int(anchor), second=int(good[0])))
+                break
     return thinned(pairs)
 
 
@@ -113,7 +132,7 @@ class Reprojector:
     def __init__(self, capture: Capture, depths: DepthMaps):
         self.frames = capture.frames
         self.depths = depths
-        self._points: dict[tuple[int, int, bool], np.ndarray] = {}
+        self._kept: dict[tuple[tuple[Pair, ...], int, bool], _Casts] = {}
 
     def overlapping_pairs(self, world_from_camera: np.ndarray) -> list[Pair]:
         """Well separated pairs of any frames whose coarse depth lands in each other: for pictures that are in no order."""
@@ -124,7 +143,8 @@ class Reprojector:
         for place, first in enumerate(anchors):
             points = self.points_camera(int(first), COARSE_POINTS, is_range=False)
             others = anchors[place + 1 :]
-            others = others[is_separated(world_from_camera, first, others, max_turn_deg=max_turn_deg(self.frames[first].intrinsics))]
+            apart = motion(world_from_camera, first, others)
+            others = others[apart.is_separated(wanted=False) & (apart.turn_deg <= max_turn_deg(self.frames[first].intrinsics))]
             for second in others:
                 moved = _moved(points, camera_from_world[second] @ world_from_camera[first])
                 camera = self.frames[second].depth_intrinsics
@@ -135,12 +155,6 @@ class Reprojector:
 
     def points_camera(self, index: int, points: int, *, is_range: bool) -> np.ndarray:
         """About `points` camera points `(N, 3)` of a frame, on an even grid."""
-        key = (index, points, is_range)
-        if key not in self._points:
-            self._points[key] = self._lifted(index, points, is_range=is_range)
-        return self._points[key]
-
-    def _lifted(self, index: int, points: int, *, is_range: bool) -> np.ndarray:
         camera = self.frames[index].depth_intrinsics
         step = max(1, int(round(np.sqrt(camera.width * camera.height / points))))
         rows, columns = np.mgrid[step // 2 : camera.height : step, step // 2 : camera.width : step].reshape(2, -1)
@@ -158,42 +172,66 @@ class Reprojector:
         Depth that is wrong by a factor is tried by dividing the motion by it instead. The absolute tolerance counts only
         where `is_metric`: it means nothing while the unit is in question.
         """
+        casts = self._casts(pairs, points, is_range=hypothesis.is_range)
+        points_target = np.empty_like(casts.points_source)
         camera_from_world = inverses(world_from_camera)
-        totals = np.zeros(4, dtype=np.int64)
-        residuals = [np.zeros(0)]
-        for pair in pairs:
-            for source, target in ((pair.first, pair.second), (pair.second, pair.first)):
-                target_from_source = camera_from_world[target] @ world_from_camera[source]
-                target_from_source[:3, 3] /= hypothesis.depth_factor
-                points_source = self.points_camera(source, points, is_range=hypothesis.is_range)
-                found_m, surface_m = self._landed(points_source, target, target_from_source, is_range=hypothesis.is_range)
-                difference_m = found_m - surface_m
-                tolerance_m = np.maximum(TOLERANCE_M if is_metric else 0.0, TOLERANCE_SHARE * surface_m)
-                agrees, in_front = np.abs(difference_m) <= tolerance_m, difference_m < -tolerance_m
-                totals += (len(points_source), len(difference_m), np.count_nonzero(agrees), np.count_nonzero(in_front))
-                residuals.append(np.abs(difference_m))
+        for source, target, part in casts.parts:
+            target_from_source = camera_from_world[target] @ world_from_camera[source]
+            target_from_source[:3, 3] /= hypothesis.depth_factor
+            points_target[part] = _moved(casts.points_source[part], target_from_source)
+        landed, surface_m = casts.look_up(points_target)
+        found_m = np.linalg.norm(points_target[landed], axis=1) if hypothesis.is_range else points_target[landed, 2]
+        difference_m = found_m - surface_m
+        tolerance_m = np.maximum(TOLERANCE_M if is_metric else 0.0, TOLERANCE_SHARE * surface_m)
         return Score(
-            cast=int(totals[0]),
-            overlapping=int(totals[1]),
-            agreeing=int(totals[2]),
-            in_front=int(totals[3]),
-            residuals_m=np.concatenate(residuals),
+            cast=len(points_target),
+            overlapping=len(difference_m),
+            agreeing=int(np.count_nonzero(np.abs(difference_m) <= tolerance_m)),
+            in_front=int(np.count_nonzero(difference_m < -tolerance_m)),
+            residuals_m=np.abs(difference_m),
         )
 
-    def _landed(
-        self, points_source: np.ndarray, target: int, target_from_source: np.ndarray, *, is_range: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Expected and read depth (or range) of the source points that land on a reading of the target frame."""
-        points_target = _moved(points_source, target_from_source)
-        camera = self.frames[target].depth_intrinsics
-        uv, z_m = camera.project(points_target)
-        with np.errstate(invalid="ignore"):
-            landed = camera.contains(uv)
-        column_row = np.floor(uv[landed] + 0.5).astype(np.int64)
-        surface_m = self.depths.at(target, column_row[:, 1], column_row[:, 0])
-        found_m = np.linalg.norm(points_target[landed], axis=1) if is_range else z_m[landed]
-        known = np.isfinite(surface_m)
-        return found_m[known], surface_m[known]
+    def _casts(self, pairs: list[Pair], points: int, *, is_range: bool) -> "_Casts":
+        key = (tuple(pairs), points, is_range)
+        if key not in self._kept:
+            self._kept[key] = _Casts(self, pairs, points, is_range=is_range)
+        return self._kept[key]
+
+
+class _Casts:
+    """All points of all pairs in one array, and the depth maps they land on in another: one look-up per hypothesis."""
+
+    def __init__(self, owner: Reprojector, pairs: list[Pair], points: int, *, is_range: bool):
+        used = sorted({index for pair in pairs for index in (pair.first, pair.second)})
+        clouds = {index: owner.points_camera(index, points, is_range=is_range) for index in used}
+        ways = [way for pair in pairs for way in ((pair.first, pair.second), (pair.second, pair.first))]
+        ends = np.cumsum([0] + [len(clouds[source]) for source, _ in ways])
+        self.parts = [(source, target, slice(ends[place], ends[place + 1])) for place, (source, target) in enumerate(ways)]
+        self.points_source = np.concatenate([clouds[source] for source, _ in ways]) if ways else np.zeros((0, 3))
+        lengths = [len(clouds[source]) for source, _ in ways]
+        cameras = [owner.frames[target].depth_intrinsics for _, target in ways]
+        self.fx, self.fy, self.cx, self.cy = (
+            np.repeat([getattr(camera, name) for camera in cameras], lengths) for name in ("fx", "fy", "cx", "cy")
+        )
+        self.width, self.height = (np.repeat([getattr(camera, name) for camera in cameras], lengths) for name in ("width", "height"))
+        maps = {index: owner.depths.stored(index).reshape(-1) for index in used}
+        starts = dict(zip(used, np.cumsum([0] + [len(maps[index]) for index in used])))
+        self.stored = np.concatenate([maps[index] for index in used]) if used else np.zeros(0, dtype=np.uint16)
+        self.start = np.repeat([starts[target] for _, target in ways], lengths)
+        self.scale_m = np.repeat([owner.frames[target].depth_scale_m for _, target in ways], lengths)
+
+    def look_up(self, points_target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which points land on a reading of their target frame (indices), and the depth read there in metres."""
+        x, y, z = points_target.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            column = np.floor(self.fx * x / z + self.cx + 0.5)
+            row = np.floor(self.fy * y / z + self.cy + 0.5)
+            inside = np.flatnonzero((z > 0) & (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height))
+        flat = self.start[inside] + row[inside].astype(np.int64) * self.width[inside] + column[inside].astype(np.int64)
+        stored = self.stored[flat]
+        known = (stored != NO_READING) & (stored != SATURATED)
+        landed = inside[known]
+        return landed, stored[known] * self.scale_m[landed]
 
 
 def _moved(points: np.ndarray, b_from_a: np.ndarray) -> np.ndarray:

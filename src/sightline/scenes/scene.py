@@ -21,6 +21,7 @@ class Verification:
     gravity_tilt_deg: float  # angle between the dominant floor normal and +z; NaN where no floor was seen
     frames_used: int
     frames_skipped: Mapping[str, int]  # reason -> count
+    depth_unit_checked: bool = True  # False: the camera only turned, and turning alone cannot tell a depth unit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -170,17 +170,13 @@ def verification_as_json(verification: Verification) -> dict[str, Any]:
         "gravity_tilt_deg": _null(verification.gravity_tilt_deg),
         "frames_used": verification.frames_used,
         "frames_skipped": dict(verification.frames_skipped),
+        "depth_unit_checked": verification.depth_unit_checked,
     }
 
 
 def verification_from_json(value: Mapping[str, Any]) -> Verification:
     """The inverse of `verification_as_json`."""
-    numbers = {
-        key: math.nan if value[key] is None else value[key] for key in ("agreement", "residual_m", "depth_coverage", "gravity_tilt_deg")
-    }
-    return Verification(
-        pairs_checked=value["pairs_checked"], frames_used=value["frames_used"], frames_skipped=dict(value["frames_skipped"]), **numbers
-    )
+    return Verification(**{key: math.nan if inner is None else inner for key, inner in value.items()})
 
 
 def _null(number: float) -> float | None:

@@ -26,6 +26,8 @@ from sightline.scenes.scene import Verification
 MIN_AGREEMENT = 0.8  # right conventions reach 0.95 to 1 on recorded and rendered scans, wrong ones stay below 0.7
 CLEARLY_BETTER = 0.1  # in share of overlapping readings: another reading of the files must win by this to be believed
 CONVINCING = 0.6  # and fit this well itself
+SATISFYING = 0.85  # below it, two mistakes at once are looked for
+UNIT_SHOWS = 0.05  # in share of overlapping readings
 MIN_PAIRS, MIN_READINGS = 3, 500  # fewer say nothing
 MIN_COVERAGE = 0.02
 PLAUSIBLE_M = (0.1, 30.0)  # median depth of anything indoors, from a table top to a hall
@@ -63,6 +65,7 @@ def verify_capture(capture: Capture, *, depths: DepthMaps | None = None) -> Veri
         gravity_tilt_deg=angle_deg(up.up_world, np.array([0.0, 0.0, 1.0])) if up.has_floor else float("nan"),
         frames_used=len(capture.frames),
         frames_skipped=dict(sorted(Counter(skipped.reason for skipped in capture.skipped).items())),
+        depth_unit_checked=check.tells_depth_unit(),
     )
 
 
@@ -128,7 +131,7 @@ class _Check:
         fits = self._is_plausible(1.0) and given.agreement >= MIN_AGREEMENT and given.overlapping >= MIN_READINGS
         if fits and not (score.share > coarse.share + CLEARLY_BETTER and score.overlap > MIN_OVERLAP_SHARE * coarse.overlap):
             return
-        if score.share < CONVINCING or not self._is_plausible(best.depth_factor):
+        if score.share < SATISFYING or not self._is_plausible(best.depth_factor):
             for way in self.readings_of_the_poses()[1:]:
                 rivals.update(self._factors(way))
             best, score = self._best(rivals)
@@ -141,6 +144,11 @@ class _Check:
             f"{given.agreement:.2f} as given and at best {score.agreement:.2f} under any other pose direction, camera axes or depth unit. "
             "Look at whether poses, colour and depth belong to the same frames, depth is registered to colour, and the intrinsics fit"
         )
+
+    def tells_depth_unit(self) -> bool:
+        """Whether half and double the depth would fit visibly worse."""
+        share = self.score(self.given).share
+        return all(self.score(replace(self.given, depth_factor=factor)).share < share - UNIT_SHOWS for factor in (0.5, 2.0))
 
     def _factors(self, way: Hypothesis) -> dict[Hypothesis, Score]:
         hypotheses = [replace(way, depth_factor=factor) for factor in FACTORS if factor != 1.0]
