@@ -1,0 +1,79 @@
+"""A model and its processor on disk: one folder in the layout of transformers, complete or refused."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from sightline.errors import ModelError
+from sightline.files import replacing_folder
+from sightline.models.model import SpatialVLForConditionalGeneration
+from sightline.models.processor import SpatialVLProcessor
+
+NEEDED = ("config.json", "model.safetensors", "processor_config.json", "tokenizer.json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Checkpoint:
+    """What a model folder holds."""
+
+    model: SpatialVLForConditionalGeneration
+    processor: SpatialVLProcessor
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.processor.tokenizer
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write model, processor and tokenizer; the folder appears complete or not at all."""
+    with _quiet(), replacing_folder(folder) as beside:
+        checkpoint.model.save_pretrained(beside)
+        checkpoint.processor.save_pretrained(beside)
+
+
+def find_checkpoint(folder: Path) -> Path:
+    """The model folder in `folder`: itself, or the `checkpoint` of a training run. Raises ModelError naming what is missing."""
+    for place in (folder, folder / "checkpoint"):
+        if (place / "config.json").is_file():
+            missing = [name for name in NEEDED if not (place / name).is_file()]
+            if missing and not (missing == ["model.safetensors"] and (place / "model.safetensors.index.json").is_file()):
+                raise ModelError(f"{place}: expected a whole checkpoint, found none of {', '.join(missing)}")
+            return place
+    found = "an unfinished training run" if folder.is_dir() else "no such folder"
+    raise ModelError(f"{folder}: expected a checkpoint (config.json) or a finished training run, found {found}")
+
+
+def load_checkpoint(folder: Path, *, device: str = "cpu") -> Checkpoint:
+    """Model (in evaluation mode) and processor. Raises ModelError for a missing, incomplete or foreign checkpoint."""
+    place = find_checkpoint(folder)
+    with _quiet():
+        try:
+            model, report = AutoModelForImageTextToText.from_pretrained(place, output_loading_info=True)
+            processor = AutoProcessor.from_pretrained(place)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelError(f"{place}: expected a checkpoint that loads, found {error}") from error
+    if not isinstance(model, SpatialVLForConditionalGeneration) or not isinstance(processor, SpatialVLProcessor):
+        raise ModelError(f"{place}: expected a Sightline checkpoint, found a {type(model).__name__} with a {type(processor).__name__}")
+    wrong = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
+    if wrong:
+        raise ModelError(
+            f"{place}: expected the weights of fusion '{model.config.fusion}', found {len(wrong)} that do not fit, {wrong[0]} first"
+        )
+    return Checkpoint(model=model.to(torch.device(device)).eval(), processor=processor)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers draws progress bars for files of any size."""
+    was_on = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            transformers_logging.enable_progress_bar()

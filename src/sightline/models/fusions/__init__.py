@@ -1,0 +1,1 @@
+"""Ways to give 3-D coordinates to visual tokens."""

@@ -1,0 +1,35 @@
+"""A learned two-layer network on scaled coordinates."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from sightline.config import build, config
+from sightline.errors import ConfigError
+from sightline.models.fusions.gated import GatedFusion
+
+
+@config
+class Mlp3dOptions:
+    """`scale_m` is the length that becomes 1: about half a room, so that inputs are of unit size."""
+
+    scale_m: float = 2.0
+    width: int = 128
+
+
+class Mlp3d(GatedFusion):
+    """Adds a learned code of the coordinates."""
+
+    name: ClassVar[str] = "mlp3d"
+
+    def __init__(self, hidden_size: int, options: Mapping[str, Any]):
+        super().__init__(hidden_size, options)
+        chosen = build(Mlp3dOptions, options, where="fusion 'mlp3d'")
+        if not chosen.scale_m > 0 or chosen.width < 1:
+            raise ConfigError(f"fusion 'mlp3d': expected scale_m > 0 and width >= 1, found {chosen}")
+        self.options = chosen
+        self.layers = nn.Sequential(nn.Linear(3, chosen.width), nn.GELU(), nn.Linear(chosen.width, hidden_size))
+
+    def code(self, coordinates_m: Tensor) -> Tensor:
+        return self.layers(coordinates_m / self.options.scale_m)

@@ -1,0 +1,1 @@
+"""Ways to learn where visual tokens are."""

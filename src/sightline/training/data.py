@@ -1,0 +1,77 @@
+"""The training data in memory, and an order of it that is a pure function of the seed and the batch number."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from sightline.errors import DataError
+from sightline.models.model import IGNORED
+from sightline.models.processor import Encoded, ModelInputs, SpatialVLProcessor
+from sightline.models.sample_encoder import SampleEncoder
+from sightline.samples.sample import Sample
+
+SORTED_BATCHES = 16  # batches sorted by length together: little padding, and still a new mixture every epoch
+
+
+class TrainingData:
+    """Encoded samples, served as batches. Batch k is the same on every machine, after any restart."""
+
+    def __init__(self, encoded: Sequence[Encoded], sample_ids: Sequence[str], *, batch_size: int, seed: int):
+        if not encoded:
+            raise DataError("training data: expected at least one sample, found none")
+        self.encoded = list(encoded)
+        self.sample_ids = list(sample_ids)
+        self.batch_size = min(batch_size, len(self.encoded))
+        self.seed = seed
+        self._lengths = np.array([len(sample.input_ids) for sample in self.encoded])
+        self._epoch = lru_cache(maxsize=2)(self._batches_of_epoch)
+
+    @classmethod
+    def encode(
+        cls,
+        samples: Sequence[Sample],
+        encoder: SampleEncoder,
+        *,
+        batch_size: int,
+        seed: int,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> "TrainingData":
+        """Encode every sample once. Raises DataError or ModelError naming the sample that does not fit."""
+        encoded = []
+        for sample in samples:
+            encoded.append(encoder.encode(sample, with_answer=True))
+            if on_progress is not None:
+                on_progress(1)
+        return cls(encoded, [sample.sample_id for sample in samples], batch_size=batch_size, seed=seed)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        return len(self.encoded) // self.batch_size
+
+    def rows(self, batch: int) -> np.ndarray:
+        """Indices of the samples of batch number `batch`, counted over all epochs."""
+        epoch, within = divmod(batch, self.batches_per_epoch)
+        return self._epoch(epoch)[within]
+
+    def ids(self, batch: int) -> list[str]:
+        """Sample ids of a batch."""
+        return [self.sample_ids[row] for row in self.rows(batch)]
+
+    def learned_tokens(self, batch: int) -> int:
+        """How many answer tokens a batch teaches."""
+        return sum(int((self.encoded[row].labels != IGNORED).sum()) for row in self.rows(batch))
+
+    def inputs(self, batch: int, processor: SpatialVLProcessor) -> ModelInputs:
+        """A batch, right-padded."""
+        return processor.collate([self.encoded[row] for row in self.rows(batch)], padding_side="right")
+
+    def _batches_of_epoch(self, epoch: int) -> list[np.ndarray]:
+        """Each sample at most once; the few left over by the batch size differ from epoch to epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        shuffled = rng.permutation(len(self.encoded))[: self.batches_per_epoch * self.batch_size]
+        window = SORTED_BATCHES * self.batch_size
+        pieces = [shuffled[start : start + window] for start in range(0, len(shuffled), window)]
+        ordered = np.concatenate([piece[np.argsort(self._lengths[piece], kind="stable")] for piece in pieces])
+        batches = np.split(ordered, self.batches_per_epoch)
+        return [batches[index] for index in rng.permutation(len(batches))]

@@ -1,0 +1,92 @@
+"""What a training run is made of: data, model, optimiser, loop; read from YAML, saved with every run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from sightline.config import config
+from sightline.errors import ConfigError
+
+
+@config
+class DataRecipe:
+    """Which samples, and how they are shown."""
+
+    samples: str = ""  # folder of a generated data set
+    scenes: str = ""  # scene store its images lie in
+    split: str = "train"
+    tasks: tuple[str, ...] = ()  # empty: all
+    per_task: int | None = None  # the first so many of each task, in the order of the data set's own shuffle
+    blind: bool = False  # show no image at all: what can be guessed from the words
+    image_width: int = 128
+    image_height: int = 96
+    max_tokens: int = 1024
+    min_valid_fraction: float = 0.25
+
+
+@config
+class ModelRecipe:
+    """A preset trained from nothing, or a checkpoint to go on from."""
+
+    preset: str = "tiny"
+    start_from: str | None = None
+    fusion: str = "sin3d"
+    fusion_options: Mapping[str, Any] = Field(default_factory=dict)
+    coordinate_frame: str = "first_camera"
+    vocab_size: int = 1024
+
+
+@config
+class OptimiserRecipe:
+    """AdamW with a cosine schedule; warm-up and schedule are counted in updates, not in batches."""
+
+    learning_rate: float = 2e-3
+    fusion_learning_rate: float = 1e-2
+    final_share: float = 0.02  # of the learning rate, at the last update
+    warmup_updates: int = 50
+    weight_decay: float = 0.05  # of matrices; norms, biases, gates and embeddings have none
+    beta1: float = 0.9
+    beta2: float = 0.98
+    clip_norm: float = 1.0
+
+
+@config
+class LoopRecipe:
+    """How long, in what portions, and what is kept."""
+
+    updates: int = 1000
+    batch_size: int = 32  # samples of one forward pass
+    accumulate: int = 1  # forward passes of one update
+    seed: int = 0
+    threads: int = 1  # of torch, so that runs side by side do not fight over cores
+    log_every: int = 10
+    save_every: int = 500
+    keep_last: int = 2
+    validate_every: int = 0  # 0: never
+
+
+@config
+class TrainRecipe:
+    """A whole run."""
+
+    data: DataRecipe = Field(default_factory=DataRecipe)
+    model: ModelRecipe = Field(default_factory=ModelRecipe)
+    optimiser: OptimiserRecipe = Field(default_factory=OptimiserRecipe)
+    loop: LoopRecipe = Field(default_factory=LoopRecipe)
+
+    def __post_init__(self) -> None:
+        loop, optimiser = self.loop, self.optimiser
+        for name, value in (("updates", loop.updates), ("batch_size", loop.batch_size), ("accumulate", loop.accumulate)):
+            if value < 1:
+                raise ConfigError(f"recipe: loop.{name}: expected at least 1, found {value}")
+        for name in ("log_every", "save_every", "keep_last", "threads"):
+            if getattr(loop, name) < 1:
+                raise ConfigError(f"recipe: loop.{name}: expected at least 1, found {getattr(loop, name)}")
+        if not optimiser.learning_rate > 0 or not optimiser.fusion_learning_rate > 0:
+            raise ConfigError(f"recipe: expected learning rates above 0, found {optimiser.learning_rate}, {optimiser.fusion_learning_rate}")
+        if optimiser.warmup_updates >= loop.updates:
+            raise ConfigError(
+                f"recipe: optimiser.warmup_updates={optimiser.warmup_updates} would last through all loop.updates={loop.updates}; "
+                "the full learning rate would never be reached"
+            )

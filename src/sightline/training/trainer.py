@@ -1,0 +1,301 @@
+"""The training loop: masked loss on answers, one update at a time, resumable to the bit."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from sightline import __version__
+from sightline.config import as_mapping, save
+from sightline.errors import DataError, ModelError
+from sightline.execution.progress import counting
+from sightline.files import FINISHED, fingerprint, is_finished, mark_finished
+from sightline.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from sightline.models.model import FUSIONS, PRESETS, SpatialVLForConditionalGeneration
+from sightline.models.processor import SpatialVLProcessor
+from sightline.models.sample_encoder import SampleEncoder
+from sightline.models.tokenizer import train_tokenizer
+from sightline.samples.sample import Sample
+from sightline.samples.shards import read_samples
+from sightline.training.checkpoint import TrainingState, newest_state, save_state
+from sightline.training.data import TrainingData
+from sightline.training.metrics import Measured, Metrics
+from sightline.training.optimiser import make_optimiser, set_rates, share_of_rate
+from sightline.training.recipe import DataRecipe, TrainRecipe
+
+log = logging.getLogger("sightline")
+Validate = Callable[[Checkpoint, int], Mapping[str, float]]  # (model so far, updates done) -> named scores
+CHECKPOINT, STATES = "checkpoint", "states"
+
+
+def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, validate: Validate | None = None) -> Path:
+    """Train as the recipe says into `out`; returns the folder of the final checkpoint.
+
+    `out` gets `recipe.yaml`, `metrics.jsonl`, `tensorboard/`, `states/` (to resume from), `checkpoint/` and `finished.json` last. A
+    finished run of the same recipe and data is left as it is. Raises DataError, ModelError.
+    """
+    samples = chosen_samples(recipe.data)
+    made_from = fingerprint([__version__, _lasting(recipe), [(sample.sample_id, sample.prompt, sample.answer_text) for sample in samples]])
+    if is_finished(out, made_from=made_from):
+        log.info("%s: already trained from this recipe and data", out)
+        return out / CHECKPOINT
+    out.mkdir(parents=True, exist_ok=True)
+    (out / FINISHED).unlink(missing_ok=True)
+    save(recipe, out / "recipe.yaml")
+    with _threads(recipe.loop.threads):
+        checkpoint = start(recipe, samples)
+        encoder = SampleEncoder(checkpoint.processor, store=Path(recipe.data.scenes))
+        with counting("encode", len(samples)) as counter:
+            data = TrainingData.encode(
+                samples, encoder, batch_size=recipe.loop.batch_size, seed=recipe.loop.seed, on_progress=counter.advance
+            )
+        summary = fit(checkpoint, data, recipe, out, made_from=made_from, resume=resume, validate=validate)
+    save_checkpoint(checkpoint, out / CHECKPOINT)
+    save(recipe, out / CHECKPOINT / "recipe.yaml")
+    mark_finished(
+        out, made_from=made_from, updates=recipe.loop.updates, samples=len(samples), loss=summary.loss, seconds=round(summary.seconds, 1)
+    )
+    return out / CHECKPOINT
+
+
+def chosen_samples(recipe: DataRecipe) -> list[Sample]:
+    """The samples a recipe names. Raises DataError where there are none."""
+    if not recipe.samples or not recipe.scenes:
+        raise DataError("recipe: data.samples and data.scenes: expected a generated data set and its scene store, found an empty path")
+    samples = list(read_samples(Path(recipe.samples), split=recipe.split, tasks=list(recipe.tasks) or None))
+    if recipe.per_task is not None:
+        taken: dict[str, int] = {}
+        kept = []
+        for sample in samples:
+            taken[sample.task] = taken.get(sample.task, 0) + 1
+            if taken[sample.task] <= recipe.per_task:
+                kept.append(sample)
+        samples = kept
+    if not samples:
+        raise DataError(f"{recipe.samples}: expected samples of split '{recipe.split}' for tasks {list(recipe.tasks) or 'all'}, found none")
+    return samples
+
+
+def start(recipe: TrainRecipe, samples: list[Sample]) -> Checkpoint:
+    """The model before its first update: a checkpoint, or a preset with fresh weights and a tokenizer trained on the samples' words.
+
+    The same seed gives the same weights outside the fusion, whatever the fusion.
+    """
+    data, wanted = recipe.data, recipe.model
+    if wanted.start_from is not None:
+        checkpoint = load_checkpoint(Path(wanted.start_from))
+        if checkpoint.model.config.fusion != wanted.fusion:
+            raise ModelError(
+                f"{wanted.start_from}: expected a checkpoint with fusion '{wanted.fusion}', found '{checkpoint.model.config.fusion}'"
+            )
+        return checkpoint
+    FUSIONS[wanted.fusion]  # a misspelt name is told before any work is done
+    tokenizer = train_tokenizer([text for sample in samples for text in (sample.prompt, sample.answer_text)], vocab_size=wanted.vocab_size)
+    config = PRESETS[wanted.preset](
+        tokenizer, fusion=wanted.fusion, fusion_options=wanted.fusion_options, coordinate_frame=wanted.coordinate_frame
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.loop.seed)
+        model = SpatialVLForConditionalGeneration(config)
+    processor = SpatialVLProcessor.for_config(
+        config,
+        tokenizer,
+        image_width=data.image_width,
+        image_height=data.image_height,
+        min_valid_fraction=data.min_valid_fraction,
+        max_tokens=data.max_tokens,
+        is_blind=data.blind,
+    )
+    return Checkpoint(model=model, processor=processor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """How a run ended."""
+
+    loss: float  # of the last logged stretch
+    seconds: float  # of training, over all resumes
+
+
+def fit(
+    checkpoint: Checkpoint,
+    data: TrainingData,
+    recipe: TrainRecipe,
+    out: Path,
+    *,
+    made_from: str,
+    resume: bool,
+    validate: Validate | None = None,
+    stop_after: int | None = None,
+) -> Summary:
+    """Train `checkpoint.model` in place. `stop_after` ends early at that update, with its state saved (as a lost machine would not)."""
+    loop = recipe.loop
+    state = newest_state(out / STATES, made_from=made_from) if resume else None
+    if state is not None:
+        checkpoint.model.load_state_dict(state.weights, strict=False)
+    accelerator = Accelerator()
+    learner, optimiser = accelerator.prepare(_Learner(checkpoint.model.train()), make_optimiser(checkpoint.model, recipe.optimiser))
+    done, seconds = 0, 0.0
+    if state is not None:
+        optimiser.load_state_dict(state.optimiser)
+        torch.set_rng_state(state.torch_rng)
+        done, seconds = state.update, state.seconds
+        log.info("going on from update %d", done)
+    metrics = Metrics(out, from_update=done)
+    stretch, loss = _Stretch(), float("nan")
+    last = min(loop.updates, stop_after or loop.updates)
+    try:
+        with counting("train", loop.updates) as counter:
+            counter.advance(done)
+            while done < last:
+                began = time.perf_counter()
+                share = share_of_rate(
+                    done,
+                    updates=loop.updates,
+                    warmup_updates=recipe.optimiser.warmup_updates,
+                    final_share=recipe.optimiser.final_share,
+                )
+                set_rates(optimiser, share)
+                batches = range(done * loop.accumulate, (done + 1) * loop.accumulate)
+                _update(accelerator, learner, optimiser, checkpoint.processor, data, batches, recipe.optimiser.clip_norm, stretch)
+                done += 1
+                elapsed = time.perf_counter() - began
+                seconds += elapsed
+                stretch.seconds += elapsed
+                if done % loop.log_every == 0 or done == last:
+                    measured = stretch.measured(done, recipe.optimiser.learning_rate * share, checkpoint.model.gate_size(), seconds)
+                    metrics.add(measured)
+                    loss, stretch = measured.loss, _Stretch()
+                counter.advance(1, note=f"loss {loss:.3f}")
+                if done % loop.save_every == 0 or done == last:
+                    _save(out, checkpoint, optimiser, done, seconds, made_from=made_from, keep_last=loop.keep_last)
+                if validate is not None and loop.validate_every and done % loop.validate_every == 0:
+                    checkpoint.model.eval()
+                    metrics.add_validation(done, dict(validate(checkpoint, done)))
+                    checkpoint.model.train()
+    finally:
+        metrics.close()
+    checkpoint.model.eval()
+    return Summary(loss=loss, seconds=seconds)
+
+
+class _Learner(nn.Module):
+    """What is prepared by accelerate: a forward pass that is the loss."""
+
+    def __init__(self, model: SpatialVLForConditionalGeneration):
+        super().__init__()
+        self.model = model
+
+    def forward(self, **inputs: Tensor) -> tuple[Tensor, int]:
+        return self.model.answer_loss(**inputs)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Stretch:
+    """Sums over the updates since the last log line; the loss stays a tensor until it is read."""
+
+    loss: float = 0.0
+    learned: int = 0
+    tokens: int = 0
+    samples: int = 0
+    gradient_norm: float = 0.0
+    updates: int = 0
+    seconds: float = 0.0
+
+    def measured(self, update: int, learning_rate: float, gate: float, seconds: float) -> Measured:
+        return Measured(
+            update=update,
+            loss=self.loss / self.learned,
+            learning_rate=learning_rate,
+            gradient_norm=self.gradient_norm / self.updates,
+            tokens_per_s=self.tokens / self.seconds,
+            samples_per_s=self.samples / self.seconds,
+            gate=gate,
+            seconds=seconds,
+        )
+
+
+def _update(
+    accelerator: Accelerator,
+    learner: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    processor: SpatialVLProcessor,
+    data: TrainingData,
+    batches: range,
+    clip_norm: float,
+    stretch: _Stretch,
+) -> None:
+    """One optimiser update over several batches. Every answer token weighs the same, in whichever batch it stands."""
+    learned = sum(data.learned_tokens(batch) for batch in batches)
+    for batch in batches:
+        inputs = data.inputs(batch, processor).to(accelerator.device)
+        loss_sum, _ = learner(**inputs.for_loss())
+        value = loss_sum.item()
+        if not torch.isfinite(loss_sum):
+            raise ModelError(
+                f"update {batches[0] // len(batches) + 1}: the loss is {value} on {_culprits(learner, processor, data, batch)}"
+            )
+        accelerator.backward(loss_sum / learned)
+        stretch.loss += value
+        stretch.tokens += int(inputs.attention_mask.sum())
+        stretch.samples += len(inputs.input_ids)
+    norm = float(accelerator.clip_grad_norm_(learner.parameters(), clip_norm))
+    if norm != norm or norm == float("inf"):
+        ids = ", ".join(data.ids(batches[0])[:5])
+        raise ModelError(f"update {batches[0] // len(batches) + 1}: the gradient is {norm} on a batch with {ids}; lower the learning rate")
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    stretch.learned += learned
+    stretch.gradient_norm += norm
+    stretch.updates += 1
+
+
+@torch.no_grad()
+def _culprits(learner: nn.Module, processor: SpatialVLProcessor, data: TrainingData, batch: int) -> str:
+    """The samples of a batch whose own loss is not finite; the weights are at fault where that is all of them."""
+    bad = []
+    for row in data.rows(batch):
+        loss, _ = learner(**processor.collate([data.encoded[row]], padding_side="right").for_loss())
+        if not torch.isfinite(loss):
+            bad.append(data.sample_ids[row])
+    fix = "look at these samples" if len(bad) < data.batch_size else "every sample of the batch: lower optimiser.learning_rate"
+    return f"{', '.join(bad[:5])}{' and more' if len(bad) > 5 else ''} ({fix})"
+
+
+def _save(
+    out: Path, checkpoint: Checkpoint, optimiser: torch.optim.Optimizer, update: int, seconds: float, *, made_from: str, keep_last: int
+) -> None:
+    model = checkpoint.model
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    state = TrainingState(
+        update=update,
+        weights={name: weight for name, weight in model.state_dict().items() if name not in tied},
+        optimiser=optimiser.state_dict(),
+        torch_rng=torch.get_rng_state(),
+        seconds=seconds,
+    )
+    save_state(out / STATES, state, made_from=made_from, keep_last=keep_last)
+
+
+def _lasting(recipe: TrainRecipe) -> dict:
+    """The recipe without what does not change the weights: how often it logs, saves and validates."""
+    mapping = as_mapping(recipe)
+    for name in ("log_every", "save_every", "keep_last", "validate_every"):
+        mapping["loop"].pop(name)
+    return mapping
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
