@@ -190,9 +190,11 @@ def _refuse_mostly_bad(path: Path, lines: list[PoseLine], problems: list[str | N
     if len(bad) > MAX_BAD_SHARE * len(lines):
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(Counter(problem for _, problem in bad).items()))
         first = next((where for where, _ in bad if where), f"{path}")
+        advice = f"More than {MAX_BAD_SHARE:.0%} is a broken export; export the poses again or remove those frames"
+        if not any(pose_problem(line.matrix.T) for line in lines):
+            advice = "They look transposed; write each matrix row by row"
         raise CaptureError(
-            f"{path}: expected usable poses, found {len(bad)} of {len(lines)} that are not ({reasons}; first: {first}). "
-            f"More than {MAX_BAD_SHARE:.0%} is a broken export; export the poses again or remove those frames"
+            f"{path}: expected usable poses, found {len(bad)} of {len(lines)} that are not ({reasons}; first: {first}). {advice}"
         )
     if len(lines) - len(bad) < MIN_FRAMES:
         raise CaptureError(f"{path}: expected at least {MIN_FRAMES} frames with a usable pose, found {len(lines) - len(bad)}")

@@ -48,8 +48,10 @@ def intrinsics_for(K: np.ndarray, *, size: tuple[int, int], stated_size: tuple[i
     problem = size_problem(camera)
     if problem:
         likely = (int(round(2 * camera.cx + 1)), int(round(2 * camera.cy + 1)))
-        advice = fix(**{mend: likely}) if likely[0] > 0 and likely[1] > 0 else "Fix: give the camera matrix of these images"
-        raise CaptureError(f"{where}: {problem}; they look like those of another image size, perhaps {likely[0]}x{likely[1]}. {advice}")
+        if min(likely) < 1 or likely == (width, height):
+            raise CaptureError(f"{where}: {problem}. Fix: give the camera matrix of these images, in their pixels")
+        looks = f"these look like numbers for images of perhaps {likely[0]}x{likely[1]}"
+        raise CaptureError(f"{where}: {problem}; {looks}. {fix(**{mend: likely})}")
     return camera if (width, height) == size else camera.resized(width=size[0], height=size[1])
 
 
