@@ -92,7 +92,7 @@ def _skips(dataset: Path) -> tuple[SkipCount, ...]:
         return ()
     counted = []
     for name, count in sorted(read_json(dataset / "dataset.json")["skips"].items()):
-        task, _, reason = name.partition("/")
+        task, _, reason = name.partition(": ")
         counted.append(SkipCount(task=task, reason=reason, count=int(count)))
     return tuple(counted)
 
