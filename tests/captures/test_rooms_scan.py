@@ -52,9 +52,8 @@ def test_a_scan_reads_back_as_it_was_written(scan_root):
     [
         lambda entries: entries[0].pop("size_m"),
         lambda entries: entries[0].update(size_m=[1.0, -1.0, 1.0]),
-        lambda entries: entries[0].update(colour="red"),
         lambda entries: entries[1].update(object_id=entries[0]["object_id"]),
-        lambda entries: entries[0]["world_from_object"][0].__setitem__(0, 7.0),
+        lambda entries: entries[0]["world_from_object"].__setitem__(0, 7.0),
     ],
 )
 def test_damaged_objects_are_refused(scan_root, tmp_path, damage):

@@ -11,8 +11,8 @@ from sightline.captures.capture import Capture, Frame
 from sightline.captures.images import write_rgb_png, write_uint16_png
 from sightline.captures.procedural.model import build_room, render
 from sightline.captures.procedural.options import RoomsOptions, SensorOptions
-from sightline.captures.procedural.records import objects_from_json, objects_to_json, structure_from_json, structure_to_json
 from sightline.captures.procedural.walk import walk
+from sightline.captures.records import objects_as_json, objects_from_json, structure_as_json, structure_from_json
 from sightline.config import as_mapping, build, read_yaml
 from sightline.errors import CaptureError, ConfigError, DataError
 from sightline.files import FINISHED, fingerprint, mark_finished, read_json, replacing_folder, write_json, write_text
@@ -41,7 +41,7 @@ def write_room_scan(scan_id: str, *, out: str, seed: int, options: dict[str, Any
     settings = build(RoomsOptions, options, where="rooms options")
     flat_seed = scan_seed(seed, scan_id)
     room = build_room(flat_seed, settings)
-    poses = walk(room, np.random.default_rng([flat_seed, 1]))
+    poses = walk(room, np.random.default_rng([flat_seed, 1]), num_frames=settings.num_frames)
     intrinsics = Intrinsics.from_field_of_view(horizontal_deg=settings.horizontal_fov_deg, width=settings.width, height=settings.height)
     with replacing_folder(Path(out) / scan_id) as folder:
         for name in ("color", "depth", "instances"):
@@ -55,8 +55,8 @@ def write_room_scan(scan_id: str, *, out: str, seed: int, options: dict[str, Any
             write_uint16_png(folder / "instances" / f"{index:06d}.png", (picture.object_ids + 1).astype(np.uint16))
         write_text(folder / "poses.txt", "".join(" ".join(repr(float(x)) for x in pose.ravel()) + "\n" for pose in poses))
         write_text(folder / "K.txt", "".join(" ".join(repr(float(x)) for x in row) + "\n" for row in intrinsics.K))
-        write_json(folder / "objects.json", objects_to_json(room.objects))
-        write_json(folder / "structure.json", structure_to_json(room.structure))
+        write_json(folder / "objects.json", objects_as_json(room.objects))
+        write_json(folder / "structure.json", structure_as_json(room.structure))
         about = {
             "layout": LAYOUT,
             "layout_version": LAYOUT_VERSION,
@@ -108,8 +108,8 @@ class RoomsReader:
             raise CaptureError(f"{folder}: expected {FINISHED}, found none: the scan was not written to its end; write it again")
         try:
             about = read_yaml(folder / "capture.yaml")
-            objects = objects_from_json(read_json(folder / "objects.json"), str(folder / "objects.json"))
-            structure = structure_from_json(read_json(folder / "structure.json"), str(folder / "structure.json"))
+            objects = objects_from_json(read_json(folder / "objects.json"), where=str(folder / "objects.json"))
+            structure = structure_from_json(read_json(folder / "structure.json"), where=str(folder / "structure.json"))
         except (ConfigError, DataError) as error:
             raise CaptureError(str(error)) from error
         poses = _matrix(folder / "poses.txt", rows=about["num_frames"], columns=16).reshape(-1, 4, 4)

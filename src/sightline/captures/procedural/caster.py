@@ -8,8 +8,9 @@ import numpy as np
 from sightline.arrays import expect
 from sightline.captures.procedural.primitives import PrimitiveTable
 
-LEAF_SIZE = 2
-SURFACE_GAP_M = 1e-6  # a point counts as visible when the first hit is no nearer than this; rays leave surfaces by as much
+LEAF_SIZE = 4
+SURFACE_GAP_M = 1e-6  # a point counts as visible when nothing is hit before this last bit of the way
+SHADOW_LIFT_M = 1e-5  # shadow rays start this far off their surface
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,7 +37,7 @@ class Hits:
 
 
 def build_caster(solids: PrimitiveTable) -> Caster:
-    """Build the tree: split at the median of the longest axis of the centres."""
+    """Build the tree: every node is split where the surface-area heuristic expects the fewest tests."""
     low, high = solids.low_world, solids.high_world
     centres = (low + high) / 2.0
     bounds: list[np.ndarray] = []
@@ -47,15 +48,13 @@ def build_caster(solids: PrimitiveTable) -> Caster:
         here = len(bounds)
         bounds.append(np.concatenate([low[members].min(axis=0), high[members].max(axis=0)]))
         children.append((0, 0))
-        if len(members) <= LEAF_SIZE:
+        left_members, right_members = _split(low[members], high[members], centres[members], members)
+        if not len(right_members):
             children[here] = (-1 - len(order), len(members))
             order.extend(int(m) for m in members)
             return here
-        axis = int(np.ptp(centres[members], axis=0).argmax())
-        ranked = members[np.argsort(centres[members, axis], kind="stable")]
-        half = len(ranked) // 2
-        left = node(ranked[:half])
-        children[here] = (left, node(ranked[half:]))
+        left = node(left_members)
+        children[here] = (left, node(right_members))
         return here
 
     node(np.arange(len(solids)))
@@ -64,11 +63,36 @@ def build_caster(solids: PrimitiveTable) -> Caster:
     )
 
 
+def _split(low: np.ndarray, high: np.ndarray, centres: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The members of two children; the second is empty where a leaf is cheaper."""
+    count = len(members)
+    best = (_area(low.min(axis=0), high.max(axis=0)) * (count - 0.7) if count <= LEAF_SIZE else np.inf, members, members[:0])
+    if count == 1:
+        return best[1], best[2]
+    for axis in range(3):
+        ranked = np.argsort(centres[:, axis], kind="stable")
+        up_low, up_high = np.minimum.accumulate(low[ranked]), np.maximum.accumulate(high[ranked])
+        down_low, down_high = np.minimum.accumulate(low[ranked[::-1]])[::-1], np.maximum.accumulate(high[ranked[::-1]])[::-1]
+        cut = np.arange(1, count)
+        cost = _area(up_low[:-1], up_high[:-1]) * cut + _area(down_low[1:], down_high[1:]) * (count - cut)
+        at = int(np.argmin(cost))
+        if cost[at] < best[0]:
+            best = (cost[at], members[ranked[: at + 1]], members[ranked[at + 1 :]])
+    return best[1], best[2]
+
+
+def _area(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    x, y, z = np.moveaxis(high - low, -1, 0)
+    return x * y + y * z + z * x
+
+
 def cast(caster: Caster, origins_world: np.ndarray, directions_world: np.ndarray) -> Hits:
     """First hits of rays `origins_world (N, 3)` (or one `(3,)`), `directions_world (N, 3)` of any length."""
     directions = np.ascontiguousarray(directions_world, dtype=np.float64)
-    origins = np.ascontiguousarray(np.broadcast_to(origins_world, directions.shape), dtype=np.float64)
-    expect(origins_world=(origins, "N 3"), directions_world=(directions, "N 3"))
+    origins = np.ascontiguousarray(origins_world, dtype=np.float64).reshape(-1, 3)
+    expect(directions_world=(directions, "N 3"))
+    if len(origins) != 1:
+        expect(origins_world=(origins, "N 3"), directions_world=(directions, "N 3"))
     solids = caster.solids
     t, primitives = _closest(origins, directions, caster.bounds, caster.children, caster.order, solids.kinds, solids.unit_from_world)
     points, normals, local_m, axis = _surface(origins, directions, t, primitives, solids.kinds, solids.unit_from_world, solids.half_m)
@@ -86,16 +110,26 @@ def occluded(caster: Caster, origins_world: np.ndarray, targets_world: np.ndarra
     """Which segments `(N, 3) -> (N, 3)` are blocked before their last micrometre."""
     solids = caster.solids
     origins = np.ascontiguousarray(origins_world, dtype=np.float64)
-    steps = np.ascontiguousarray(targets_world, dtype=np.float64) - origins
-    lengths = np.sqrt((steps**2).sum(axis=1))
-    limit = 1.0 - SURFACE_GAP_M / np.maximum(lengths, SURFACE_GAP_M)
-    return _any(origins, steps, limit, caster.bounds, caster.children, caster.order, solids.kinds, solids.unit_from_world)
+    targets = np.ascontiguousarray(targets_world, dtype=np.float64)
+    everything = np.arange(len(origins))
+    no_normals = np.zeros((1, 3))
+    tree = (caster.bounds, caster.children, caster.order, solids.kinds, solids.unit_from_world)
+    return _blocked(origins, no_normals, 0.0, everything, targets, SURFACE_GAP_M, *tree)
 
 
-@numba.njit(cache=True, inline="always")
-def _hit(kind, m, ox, oy, oz, dx, dy, dz):
+def in_shadow(caster: Caster, hits: Hits, asked: np.ndarray, light_world: np.ndarray) -> np.ndarray:
+    """Which of the hits `asked (M,)` do not see a light at one place `(3,)`."""
+    solids = caster.solids
+    tree = (caster.bounds, caster.children, caster.order, solids.kinds, solids.unit_from_world)
+    lights = np.ascontiguousarray(light_world, dtype=np.float64)[None]
+    return _blocked(hits.points_world, hits.normals_world, SHADOW_LIFT_M, asked, lights, 0.0, *tree)
+
+
+@numba.njit(cache=True, error_model="numpy", inline="always")
+def _hit(kind, unit_from_world, p, ox, oy, oz, dx, dy, dz):
     """Nearest t > 0 of one solid, or inf."""
     inf = np.inf
+    m = unit_from_world[p]
     px = m[0, 0] * ox + m[0, 1] * oy + m[0, 2] * oz + m[0, 3]
     py = m[1, 0] * ox + m[1, 1] * oy + m[1, 2] * oz + m[1, 3]
     pz = m[2, 0] * ox + m[2, 1] * oy + m[2, 2] * oz + m[2, 3]
@@ -145,9 +179,10 @@ def _hit(kind, m, ox, oy, oz, dx, dy, dz):
     return near if near > 0.0 else far
 
 
-@numba.njit(cache=True, inline="always")
-def _enter(b, ox, oy, oz, ix, iy, iz, limit):
+@numba.njit(cache=True, error_model="numpy", inline="always")
+def _enter(bounds, node, ox, oy, oz, ix, iy, iz, limit):
     """Where a ray enters bounds, or inf when it misses them or enters beyond the limit."""
+    b = bounds[node]
     a, c = (b[0] - ox) * ix, (b[3] - ox) * ix
     near, far = min(a, c), max(a, c)
     a, c = (b[1] - oy) * iy, (b[4] - oy) * iy
@@ -159,25 +194,30 @@ def _enter(b, ox, oy, oz, ix, iy, iz, limit):
     return max(near, 0.0)
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True, error_model="numpy", inline="always")
 def _reciprocal(x):
     if abs(x) < 1e-300:  # keeps 0 * inf = NaN out of the slab test
         return 1e300
     return 1.0 / x
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _closest(origins, directions, bounds, children, order, kinds, unit_from_world):
     count = len(directions)
     t_out = np.full(count, np.nan)
     hit_out = np.full(count, -1, dtype=np.int32)
     stack = np.empty(64, dtype=np.int32)
     enter = np.empty(64)
+    last = -1  # the solid of the ray before is a good first guess
     for i in range(count):
-        ox, oy, oz = origins[i, 0], origins[i, 1], origins[i, 2]
+        k = i if len(origins) > 1 else 0
+        ox, oy, oz = origins[k, 0], origins[k, 1], origins[k, 2]
         dx, dy, dz = directions[i, 0], directions[i, 1], directions[i, 2]
         ix, iy, iz = _reciprocal(dx), _reciprocal(dy), _reciprocal(dz)
         best, best_hit = np.inf, -1
+        if last >= 0:
+            best = _hit(kinds[last], unit_from_world, last, ox, oy, oz, dx, dy, dz)
+            best_hit = last if best < np.inf else -1
         stack[0] = 0
         enter[0] = 0.0
         top = 1
@@ -190,13 +230,13 @@ def _closest(origins, directions, bounds, children, order, kinds, unit_from_worl
             if left < 0:
                 for k in range(-1 - left, -1 - left + children[here, 1]):
                     p = order[k]
-                    t = _hit(kinds[p], unit_from_world[p], ox, oy, oz, dx, dy, dz)
+                    t = _hit(kinds[p], unit_from_world, p, ox, oy, oz, dx, dy, dz)
                     if t < best or (t == best and t < np.inf and p < best_hit):
                         best, best_hit = t, p
                 continue
             right = children[here, 1]
-            t_left = _enter(bounds[left], ox, oy, oz, ix, iy, iz, best)
-            t_right = _enter(bounds[right], ox, oy, oz, ix, iy, iz, best)
+            t_left = _enter(bounds, left, ox, oy, oz, ix, iy, iz, best)
+            t_right = _enter(bounds, right, ox, oy, oz, ix, iy, iz, best)
             if t_left > t_right:
                 left, right = right, left
                 t_left, t_right = t_right, t_left
@@ -209,45 +249,60 @@ def _closest(origins, directions, bounds, children, order, kinds, unit_from_worl
         if best_hit >= 0:
             t_out[i] = best
             hit_out[i] = best_hit
+        last = best_hit
     return t_out, hit_out
 
 
-@numba.njit(cache=True)
-def _any(origins, directions, limits, bounds, children, order, kinds, unit_from_world):
-    count = len(directions)
-    out = np.zeros(count, dtype=np.bool_)
+@numba.njit(cache=True, error_model="numpy")
+def _blocked(points, normals, lift, asked, targets, gap, bounds, children, order, kinds, unit_from_world):
+    """Whether the way from each asked point (lifted along its normal) to its target, or to the one target, is blocked."""
+    out = np.zeros(len(asked), dtype=np.bool_)
     stack = np.empty(64, dtype=np.int32)
-    for i in range(count):
-        limit = limits[i]
-        if not limit > 0.0:
+    last = -1  # neighbours are mostly blocked by the same solid
+    for j in range(len(asked)):
+        i = asked[j]
+        ox, oy, oz = points[i, 0], points[i, 1], points[i, 2]
+        if lift > 0.0:
+            ox, oy, oz = ox + lift * normals[i, 0], oy + lift * normals[i, 1], oz + lift * normals[i, 2]
+        k = i if len(targets) > 1 else 0
+        dx, dy, dz = targets[k, 0] - ox, targets[k, 1] - oy, targets[k, 2] - oz
+        limit = 1.0
+        if gap > 0.0:
+            limit = 1.0 - gap / max(np.sqrt(dx * dx + dy * dy + dz * dz), gap)
+            if not limit > 0.0:
+                continue
+        if last >= 0 and _hit(kinds[last], unit_from_world, last, ox, oy, oz, dx, dy, dz) < limit:
+            out[j] = True
             continue
-        ox, oy, oz = origins[i, 0], origins[i, 1], origins[i, 2]
-        dx, dy, dz = directions[i, 0], directions[i, 1], directions[i, 2]
         ix, iy, iz = _reciprocal(dx), _reciprocal(dy), _reciprocal(dz)
         stack[0] = 0
         top = 1
         while top > 0:
             top -= 1
             here = stack[top]
-            if _enter(bounds[here], ox, oy, oz, ix, iy, iz, limit) == np.inf:
-                continue
             left = children[here, 0]
             if left < 0:
                 for k in range(-1 - left, -1 - left + children[here, 1]):
                     p = order[k]
-                    if _hit(kinds[p], unit_from_world[p], ox, oy, oz, dx, dy, dz) < limit:
-                        out[i] = True
+                    if _hit(kinds[p], unit_from_world, p, ox, oy, oz, dx, dy, dz) < limit:
+                        out[j] = True
+                        last = p
                         top = 0
                         break
                 continue
-            stack[top] = left
-            stack[top + 1] = children[here, 1]
-            top += 2
+            right = children[here, 1]
+            if _enter(bounds, left, ox, oy, oz, ix, iy, iz, limit) < np.inf:
+                stack[top] = left
+                top += 1
+            if _enter(bounds, right, ox, oy, oz, ix, iy, iz, limit) < np.inf:
+                stack[top] = right
+                top += 1
     return out
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _surface(origins, directions, t, primitives, kinds, unit_from_world, half_m):
+    """Points, unit normals towards the ray, places in the solid's own frame, and the local axis faced most."""
     count = len(t)
     points = np.full((count, 3), np.nan)
     normals = np.full((count, 3), np.nan)
@@ -258,39 +313,39 @@ def _surface(origins, directions, t, primitives, kinds, unit_from_world, half_m)
         if p < 0:
             continue
         m = unit_from_world[p]
-        unit = np.empty(3)
-        for k in range(3):
-            points[i, k] = origins[i, k] + t[i] * directions[i, k]
-        for k in range(3):
-            unit[k] = m[k, 0] * points[i, 0] + m[k, 1] * points[i, 1] + m[k, 2] * points[i, 2] + m[k, 3]
-            local[i, k] = unit[k] * half_m[p, k]
-        n = np.zeros(3)
+        dx, dy, dz = directions[i, 0], directions[i, 1], directions[i, 2]
+        k = i if len(origins) > 1 else 0
+        x, y, z = origins[k, 0] + t[i] * dx, origins[k, 1] + t[i] * dy, origins[k, 2] + t[i] * dz
+        points[i, 0], points[i, 1], points[i, 2] = x, y, z
+        u = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
+        v = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
+        w = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
+        hx, hy, hz = half_m[p, 0], half_m[p, 1], half_m[p, 2]
+        local[i, 0], local[i, 1], local[i, 2] = u * hx, v * hy, w * hz
+        a, b, c = u, v, w  # the normal in unit space
         if kinds[p] == 0:
-            a = 0
-            for k in range(1, 3):
-                if abs(unit[k]) > abs(unit[a]):
-                    a = k
-            n[a] = 1.0 if unit[a] > 0.0 else -1.0
-        elif kinds[p] == 1:
-            if abs(unit[2]) - 1.0 > np.sqrt(unit[0] * unit[0] + unit[1] * unit[1]) - 1.0:
-                n[2] = 1.0 if unit[2] > 0.0 else -1.0
+            au, av, aw = abs(u), abs(v), abs(w)
+            if au >= av and au >= aw:
+                b, c = 0.0, 0.0
+            elif av >= aw:
+                a, c = 0.0, 0.0
             else:
-                n[0], n[1] = unit[0], unit[1]
+                a, b = 0.0, 0.0
+        elif kinds[p] == 1:
+            if abs(w) > np.sqrt(u * u + v * v):
+                a, b = 0.0, 0.0
+            else:
+                c = 0.0
+        nx = m[0, 0] * a + m[1, 0] * b + m[2, 0] * c
+        ny = m[0, 1] * a + m[1, 1] * b + m[2, 1] * c
+        nz = m[0, 2] * a + m[1, 2] * b + m[2, 2] * c
+        length = np.sqrt(nx * nx + ny * ny + nz * nz)
+        if nx * dx + ny * dy + nz * dz > 0.0:
+            length = -length
+        normals[i, 0], normals[i, 1], normals[i, 2] = nx / length, ny / length, nz / length
+        a, b, c = abs(a / hx), abs(b / hy), abs(c / hz)
+        if b > a + 1e-12:
+            axes[i] = 2 if c > b + 1e-12 else 1
         else:
-            n[:] = unit
-        length = 0.0
-        facing = 0.0
-        world = np.empty(3)
-        for k in range(3):
-            world[k] = m[0, k] * n[0] + m[1, k] * n[1] + m[2, k] * n[2]
-            length += world[k] * world[k]
-            facing += world[k] * directions[i, k]
-        length = np.sqrt(length) * (-1.0 if facing > 0.0 else 1.0)
-        for k in range(3):
-            normals[i, k] = world[k] / length
-        a = 0
-        for k in range(1, 3):
-            if abs(n[k] / half_m[p, k]) > abs(n[a] / half_m[p, a]) + 1e-12:
-                a = k
-        axes[i] = a
+            axes[i] = 2 if c > a + 1e-12 else 0
     return points, normals, local, axes

@@ -1,18 +1,29 @@
 """Light and pictures: sun through windows, room lamps with shadows, anti-aliased colour; depth and ids of the exact pixel centre."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
-from sightline.captures.procedural.caster import Caster, Hits, cast, occluded
-from sightline.captures.procedural.textures import albedo, linear_from_srgb, material_table, srgb_from_linear
+from sightline.captures.procedural.caster import Caster, Hits, cast, in_shadow
+from sightline.captures.procedural.textures import Material, albedo, linear_from_srgb, material_table, srgb_from_linear_fast
 from sightline.geometry.cameras import Intrinsics
-from sightline.geometry.depth import pixel_grid
-from sightline.geometry.transforms import rotate
 
 SUB_PIXELS = np.array([[-0.125, -0.375], [0.375, -0.125], [-0.375, 0.125], [0.125, 0.375]])  # rotated grid
-SKY = linear_from_srgb(np.array([150, 190, 230]))
-GROUND = linear_from_srgb(np.array([150, 165, 130]))
+SKY = linear_from_srgb(np.array([168, 200, 232]))
+GROUND = linear_from_srgb(np.array([146, 160, 124]))
+FAINT = 0.01  # light weaker than this is left out, with its shadow ray
+SUN_REACH_M = 1e5  # far enough to be in one direction from every place of a flat
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FloorShade:
+    """Share of the ambient light that reaches the floor, on a grid."""
+
+    open_share: np.ndarray  # (X, Y)
+    origin_world: np.ndarray  # (2,)
+    cell_m: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -21,9 +32,24 @@ class Lighting:
 
     lamps_world: np.ndarray
     sun_world: np.ndarray
-    lamp_strength: float = 1.6
-    sun_strength: float = 1.1
-    ambient: float = 0.42
+    shade: FloorShade
+    ceiling_z_m: float
+    linked: np.ndarray  # (L, R) bool: lamp l shines into room r, its own or one beside it through an opening
+    lamp_strength: float = 2.1
+    sun_strength: float = 1.0
+    ambient: float = 0.44
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Paint:
+    """Materials as the texture kernel reads them; walls and floors are looked up by the room a surface faces."""
+
+    materials: np.ndarray  # (M, 10)
+    labels: np.ndarray  # (X, Y) int32, -1 outside
+    origin_world: np.ndarray  # (2,)
+    cell_m: float
+    wall_rows: np.ndarray  # (R + 1,) int32, the outside last
+    floor_rows: np.ndarray  # (R + 1,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,82 +62,239 @@ class Rendering:
     normals_world: np.ndarray  # (H, W, 3) float64, NaN where nothing is
 
 
+def paint_of(
+    materials: Sequence[Material],
+    *,
+    walls: Sequence[Material],
+    floors: Sequence[Material],
+    labels: np.ndarray,
+    origin_world: np.ndarray,
+    cell_m: float,
+) -> Paint:
+    """Gather the materials of solids, walls and floors (the outside last in each)."""
+    first = len(materials)
+    return Paint(
+        materials=material_table((*materials, *walls, *floors)),
+        labels=np.ascontiguousarray(labels, dtype=np.int32),
+        origin_world=np.ascontiguousarray(origin_world, dtype=np.float64),
+        cell_m=cell_m,
+        wall_rows=np.arange(first, first + len(walls), dtype=np.int32),
+        floor_rows=np.arange(first + len(walls), first + len(walls) + len(floors), dtype=np.int32),
+    )
+
+
 def rays_world(uv: np.ndarray, intrinsics: Intrinsics, world_from_camera: np.ndarray) -> np.ndarray:
     """Directions `(N, 3)` of pixels `uv (N, 2)`, of unit z in the camera: a hit's `t` is its z-depth."""
-    return rotate(world_from_camera, intrinsics.unproject(uv, np.ones(len(uv))))
+    camera = (intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy)
+    return _rays(np.ascontiguousarray(uv, dtype=np.float64), *camera, np.ascontiguousarray(world_from_camera[:3, :3]))
 
 
 def shoot(
-    caster: Caster, lighting: Lighting, intrinsics: Intrinsics, world_from_camera: np.ndarray, *, antialias: bool, shadows: bool
+    caster: Caster,
+    paint: Paint,
+    lighting: Lighting,
+    intrinsics: Intrinsics,
+    world_from_camera: np.ndarray,
+    *,
+    antialias: bool,
+    shadows: bool,
 ) -> Rendering:
     """Render one picture."""
     height, width = intrinsics.height, intrinsics.width
     eye = np.ascontiguousarray(world_from_camera[:3, 3])
-    uv = pixel_grid(width, height).reshape(-1, 2)
+    v, u = np.divmod(np.arange(width * height), width)
+    uv = np.stack([u, v], axis=1).astype(np.float64)
     directions = rays_world(uv, intrinsics, world_from_camera)
     hits = cast(caster, eye, directions)
-    colour = _colour(caster, lighting, hits, directions, intrinsics, shadows)
+    light = _light(caster, paint, lighting, hits, np.arange(len(hits.t)), shadows=shadows)
+    colour = _colour(caster, paint, hits, light, directions, intrinsics)
     if antialias:
-        edge = np.flatnonzero(_edges(hits, height, width))
-        total = np.zeros((len(edge), 3))
-        for shift in SUB_PIXELS:
-            around = rays_world(uv[edge] + shift, intrinsics, world_from_camera)
-            total += _colour(caster, lighting, cast(caster, eye, around), around, intrinsics, shadows)
-        colour[edge] = total / len(SUB_PIXELS)
+        edge = np.flatnonzero(_edges(hits, caster.solids.material_rows, height, width))
+        parts = (uv[edge][:, None] + SUB_PIXELS).reshape(-1, 2)
+        around = rays_world(parts, intrinsics, world_from_camera)
+        part_hits = cast(caster, eye, around)
+        part_light = _borrowed(
+            np.repeat(edge, len(SUB_PIXELS)), part_hits.primitives, part_hits.axis, hits.primitives, hits.axis, light, width
+        )
+        missing = np.flatnonzero(np.isnan(part_light) & (part_hits.primitives >= 0))
+        part_light[missing] = _light(caster, paint, lighting, part_hits, missing, shadows=shadows)[missing]
+        fine = _colour(caster, paint, part_hits, part_light, around, intrinsics)
+        colour[edge] = fine.reshape(len(edge), len(SUB_PIXELS), 3).mean(axis=1)
     return Rendering(
-        rgb=srgb_from_linear(colour).reshape(height, width, 3),
+        rgb=srgb_from_linear_fast(colour).reshape(height, width, 3),
         depth_m=hits.t.reshape(height, width),
         object_ids=hits.object_ids.reshape(height, width),
         normals_world=hits.normals_world.reshape(height, width, 3),
     )
 
 
-def _edges(hits: Hits, height: int, width: int) -> np.ndarray:
-    """Pixels beside another solid or another facet."""
-    solid = hits.primitives.reshape(height, width)
-    facet = solid * 4 + hits.axis.reshape(height, width)
-    edge = np.zeros((height, width), dtype=bool)
-    across, down = facet[:, 1:] != facet[:, :-1], facet[1:] != facet[:-1]
-    edge[:, 1:] |= across
-    edge[:, :-1] |= across
-    edge[1:] |= down
-    edge[:-1] |= down
-    return edge.reshape(-1)
+def _edges(hits: Hits, material_rows: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Pixels beside another facet that looks different: other material, other direction or a step in depth."""
+    return _edge_mask(hits.primitives, hits.axis, hits.normals_world, hits.t, material_rows, height, width)
 
 
-def _colour(caster: Caster, lighting: Lighting, hits: Hits, directions: np.ndarray, intrinsics: Intrinsics, shadows: bool) -> np.ndarray:
-    """Linear colour `(N, 3)` in 0..1 of hits."""
-    out = np.empty((len(hits.t), 3))
-    lift = directions[:, 2] / np.sqrt((directions**2).sum(axis=1))
-    sky = lift > 0.0
-    out[sky] = SKY + (1.0 - SKY) * np.exp(-6.0 * lift[sky])[:, None]
-    out[~sky] = GROUND + (1.0 - GROUND) * np.exp(12.0 * lift[~sky])[:, None]
-    hit = np.flatnonzero(hits.primitives >= 0)
-    if not len(hit):
-        return out
+def _light(caster: Caster, paint: Paint, lighting: Lighting, hits: Hits, asked: np.ndarray, *, shadows: bool) -> np.ndarray:
+    """Linear light `(N,)` that falls on the hits `asked`; the others are left at what surrounds them."""
+    shade, points, normals = lighting.shade, hits.points_world, hits.normals_world
+    light = _ambient(points, normals, lighting.ambient, lighting.ceiling_z_m, shade.open_share, shade.origin_world, shade.cell_m)
+    for number, lamp in enumerate(lighting.lamps_world):
+        strength = _from_lamp(
+            points, normals, asked, lamp, lighting.lamp_strength, paint.labels, paint.origin_world, paint.cell_m, lighting.linked[number]
+        )
+        bright = asked[strength > FAINT]
+        strength = strength[strength > FAINT]
+        if shadows:
+            strength = np.where(in_shadow(caster, hits, bright, lamp), 0.0, strength)
+        light[bright] += strength
+    place = (lighting.ceiling_z_m, paint.labels, paint.origin_world, paint.cell_m)
+    strength = _from_sun(points, normals, asked, lighting.sun_world, lighting.sun_strength, *place)
+    bright = asked[strength > FAINT]
+    dark = in_shadow(caster, hits, bright, SUN_REACH_M * lighting.sun_world)
+    light[bright] += np.where(dark, 0.0, strength[strength > FAINT])
+    return light
+
+
+def _colour(caster: Caster, paint: Paint, hits: Hits, light: np.ndarray, directions: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
+    """Linear colour `(N, 3)` in 0..1 of hits under a light `(N,)`."""
     solids = caster.solids
-    rows = solids.material_rows[hits.primitives[hit]]
-    materials = material_table(solids.materials)
-    footprint_m = hits.t[hit] / intrinsics.fx
-    base = albedo(hits.local_m[hit], hits.axis[hit], rows, materials, footprint_m)
-    points, normals = hits.points_world[hit], hits.normals_world[hit]
-    light = np.full(len(hit), lighting.ambient) * (0.85 + 0.15 * normals[:, 2])
-    start = points + normals * 1e-5
-    for lamp in lighting.lamps_world:
-        towards = lamp - points
-        square = (towards**2).sum(axis=1)
-        cosine = (towards * normals).sum(axis=1) / np.sqrt(square)
-        strength = lighting.lamp_strength * np.maximum(cosine, 0.0) / (1.0 + square)
-        _add(light, strength, caster, start, np.broadcast_to(lamp, start.shape), shadows)
-    sun = lighting.sun_strength * np.maximum(normals @ lighting.sun_world, 0.0)
-    _add(light, sun, caster, start, start + 50.0 * lighting.sun_world, True)
-    lit = base * np.minimum(light + materials[rows, 2], 1.6)[:, None]
-    out[hit] = np.where(lit < 0.7, lit, 0.7 + 0.3 * (1.0 - np.exp(-(lit - 0.7) / 0.3)))  # a soft shoulder instead of clipping
+    rows = np.where(hits.primitives >= 0, solids.material_rows[hits.primitives], -1).astype(np.int32)
+    base = albedo(
+        hits.local_m,
+        hits.points_world,
+        hits.normals_world,
+        hits.axis,
+        solids.half_m,
+        hits.primitives,
+        rows,
+        paint.materials,
+        hits.t / intrinsics.fx,
+        paint.labels,
+        paint.origin_world,
+        paint.cell_m,
+        paint.wall_rows,
+        paint.floor_rows,
+    )
+    return _finish(base, light, paint.materials[:, 2].copy(), rows, directions)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _rays(uv, fx, fy, cx, cy, world_from_camera):
+    out = np.empty((len(uv), 3))
+    for i in range(len(uv)):
+        x, y = (uv[i, 0] - cx) / fx, (uv[i, 1] - cy) / fy
+        for k in range(3):
+            out[i, k] = world_from_camera[k, 0] * x + world_from_camera[k, 1] * y + world_from_camera[k, 2]
     return out
 
 
-def _add(light: np.ndarray, strength: np.ndarray, caster: Caster, start: np.ndarray, end: np.ndarray, shadows: bool) -> None:
-    asked = np.flatnonzero(strength > 0.004)
-    if shadows:
-        asked = asked[~occluded(caster, start[asked], end[asked])]
-    light[asked] += strength[asked]
+@numba.njit(cache=True, error_model="numpy")
+def _ambient(points, normals, ambient, ceiling_z, open_share, origin, cell):
+    """Light from all around: weaker from below, in the corners of floor and ceiling, and beside furniture on the floor."""
+    out = np.empty(len(points))
+    for i in range(len(points)):
+        z, up = points[i, 2], normals[i, 2]
+        value = ambient * (0.86 + 0.14 * up + 0.05 * normals[i, 0] - 0.04 * normals[i, 1])
+        if z < 0.03 and up > 0.5:
+            a, b = (points[i, 0] - origin[0]) / cell - 0.5, (points[i, 1] - origin[1]) / cell - 0.5
+            a, b = min(max(a, 0.0), open_share.shape[0] - 1.001), min(max(b, 0.0), open_share.shape[1] - 1.001)
+            ia, ib = int(a), int(b)
+            a, b = a - ia, b - ib
+            low = open_share[ia, ib] * (1.0 - a) + open_share[ia + 1, ib] * a
+            high = open_share[ia, ib + 1] * (1.0 - a) + open_share[ia + 1, ib + 1] * a
+            value *= low * (1.0 - b) + high * b
+        elif abs(up) < 0.5:
+            value *= 1.0 - 0.22 * np.exp(-max(z, 0.0) / 0.2) - 0.16 * np.exp(-max(ceiling_z - z, 0.0) / 0.25)
+        out[i] = value
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _from_lamp(points, normals, asked, lamp, strength, labels, origin, cell, linked):
+    """Unshadowed light of one lamp; nothing in rooms that are not its own or next to it through an opening."""
+    out = np.zeros(len(asked))
+    for j in range(len(asked)):
+        i = asked[j]
+        if not points[i, 2] == points[i, 2]:  # NaN: nothing was met
+            continue
+        a, b = int(np.floor((points[i, 0] - origin[0]) / cell)), int(np.floor((points[i, 1] - origin[1]) / cell))
+        if 0 <= a < labels.shape[0] and 0 <= b < labels.shape[1] and labels[a, b] >= 0 and not linked[labels[a, b]]:
+            continue
+        x, y, z = lamp[0] - points[i, 0], lamp[1] - points[i, 1], lamp[2] - points[i, 2]
+        square = x * x + y * y + z * z
+        cosine = (x * normals[i, 0] + y * normals[i, 1] + z * normals[i, 2]) / np.sqrt(square)
+        out[j] = strength * max(cosine, 0.0) / (1.2 + square)
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _from_sun(points, normals, asked, sun, strength, ceiling_z, labels, origin, cell):
+    """Light of the sun where the way to it does not end at the ceiling; walls are asked later."""
+    out = np.zeros(len(asked))
+    for j in range(len(asked)):
+        i = asked[j]
+        if not points[i, 2] == points[i, 2]:
+            continue
+        cosine = normals[i, 0] * sun[0] + normals[i, 1] * sun[1] + normals[i, 2] * sun[2]
+        if cosine <= 0.0:
+            continue
+        rise = (ceiling_z - points[i, 2]) / sun[2]
+        if rise > 0.0:
+            a = int(np.floor((points[i, 0] + rise * sun[0] - origin[0]) / cell))
+            b = int(np.floor((points[i, 1] + rise * sun[1] - origin[1]) / cell))
+            if 0 <= a < labels.shape[0] and 0 <= b < labels.shape[1] and labels[a, b] >= 0:
+                continue
+        out[j] = strength * cosine
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _edge_mask(primitives, axis, normals, t, material_rows, height, width):
+    edge = np.zeros(height * width, dtype=np.bool_)
+    for row in range(height):
+        for column in range(width):
+            i = row * width + column
+            for step in range(2):
+                if (step == 0 and column + 1 == width) or (step == 1 and row + 1 == height):
+                    continue
+                j = i + (1 if step == 0 else width)
+                p, q = primitives[i], primitives[j]
+                if p == q and (p < 0 or axis[i] == axis[j]):
+                    continue
+                if p >= 0 and q >= 0 and (p == q or material_rows[p] == material_rows[q]):
+                    dot = normals[i, 0] * normals[j, 0] + normals[i, 1] * normals[j, 1] + normals[i, 2] * normals[j, 2]
+                    if dot > 0.99 and abs(t[i] - t[j]) < 0.02 * min(t[i], t[j]):
+                        continue
+                edge[i] = True
+                edge[j] = True
+    return edge
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _borrowed(pixel, primitives, axis, whole_primitives, whole_axis, light, width):
+    """Light of the nearest whole pixel that shows the same facet; NaN where none of five does."""
+    out = np.full(len(pixel), np.nan)
+    for j in range(len(pixel)):
+        i = pixel[j]
+        for k in (i, i - 1, i + 1, i - width, i + width):
+            if 0 <= k < len(light) and whole_primitives[k] == primitives[j] and whole_axis[k] == axis[j]:
+                out[j] = light[k]
+                break
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _finish(base, light, glow, rows, directions):
+    """Albedo times light with a soft shoulder instead of clipping; sky and far ground where nothing was met."""
+    out = np.empty_like(base)
+    for i in range(len(base)):
+        if rows[i] < 0:
+            x, y, z = directions[i, 0], directions[i, 1], directions[i, 2]
+            lift = z / np.sqrt(x * x + y * y + z * z)
+            for c in range(3):
+                far = SKY[c] if lift > 0.0 else GROUND[c]
+                out[i, c] = far + (0.95 - far) * np.exp(-(6.0 if lift > 0.0 else 12.0) * abs(lift))
+            continue
+        for c in range(3):
+            lit = base[i, c] * (light[i] + 1.3 * glow[rows[i]])
+            out[i, c] = lit if lit < 0.6 else 1.0 - 0.4 * np.exp(-(lit - 0.6) / 0.4)
+    return out

@@ -1,0 +1,87 @@
+"""Footprints: turned rectangles on the floor between two heights, the currency of placing furniture without collisions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Footprint:
+    """A rectangle `centre_world (2,)`, `half_m (2,)`, turned by `yaw_rad`, from `low_z_m` to `high_z_m`."""
+
+    centre_world: np.ndarray
+    half_m: np.ndarray
+    yaw_rad: float
+    low_z_m: float
+    high_z_m: float
+
+    @property
+    def axes(self) -> np.ndarray:
+        """Unit axes as rows `(2, 2)`."""
+        c, s = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
+        return np.array([[c, s], [-s, c]])
+
+    def corners(self) -> np.ndarray:
+        """Corners `(4, 2)`, counter-clockwise."""
+        signs = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+        return self.centre_world + (signs * self.half_m) @ self.axes
+
+    def grown(self, by_m: float) -> "Footprint":
+        """The same place, larger on its four sides."""
+        return Footprint(
+            centre_world=self.centre_world,
+            half_m=self.half_m + by_m,
+            yaw_rad=self.yaw_rad,
+            low_z_m=self.low_z_m,
+            high_z_m=self.high_z_m,
+        )
+
+    def covers(self, points_world: np.ndarray) -> np.ndarray:
+        """Which points `(N, 2)` lie on it."""
+        local = (points_world - self.centre_world) @ self.axes.T
+        return (np.abs(local) <= self.half_m).all(axis=1)
+
+
+def overlap(a: Footprint, b: Footprint) -> bool:
+    """Whether two footprints meet, on the floor plan and in height (separating axes); touching is not meeting."""
+    if a.low_z_m >= b.high_z_m or b.low_z_m >= a.high_z_m:
+        return False
+    between = b.centre_world - a.centre_world
+    if np.hypot(*between) >= np.hypot(*a.half_m) + np.hypot(*b.half_m):
+        return False
+    for axis in (*a.axes, *b.axes):
+        reach = np.abs(a.axes @ axis) @ a.half_m + np.abs(b.axes @ axis) @ b.half_m
+        if abs(between @ axis) >= reach - 1e-9:
+            return False
+    return True
+
+
+def inside(outline_world: np.ndarray, footprint: Footprint) -> bool:
+    """Whether a footprint lies wholly inside an outline `(N, 2)`; touching the outline counts as inside."""
+    small = footprint.grown(-1e-6)
+    if not contains(outline_world, small.corners()).all():
+        return False
+    for a, b in zip(outline_world, np.roll(outline_world, -1, axis=0)):
+        step = b - a
+        side = Footprint(
+            centre_world=(a + b) / 2.0,
+            half_m=np.array([np.hypot(*step) / 2.0, 0.0]),
+            yaw_rad=float(np.arctan2(step[1], step[0])),
+            low_z_m=footprint.low_z_m,
+            high_z_m=footprint.high_z_m,
+        )
+        if overlap(side, small):
+            return False
+    return True
+
+
+def contains(outline_world: np.ndarray, points_world: np.ndarray) -> np.ndarray:
+    """Which points `(M, 2)` lie inside a polygon `(N, 2)` (even-odd rule)."""
+    within = np.zeros(len(points_world), dtype=bool)
+    x, y = points_world[:, 0], points_world[:, 1]
+    for (ax, ay), (bx, by) in zip(outline_world, np.roll(outline_world, -1, axis=0)):
+        crosses = (ay > y) != (by > y)
+        if crosses.any():
+            at = ax + (y - ay) * (bx - ax) / (by - ay)
+            within ^= crosses & (x < at)
+    return within

@@ -1,0 +1,1 @@
+"""Furniture and small things of procedural rooms: each a design of several solids, drawn with a random generator."""
