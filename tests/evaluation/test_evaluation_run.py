@@ -10,7 +10,7 @@ from sightline.answers.choice import Choice
 from sightline.answers.number import Number
 from sightline.errors import DataError
 from sightline.evaluation.baselines import MAX_CANDIDATES, MAX_DRAWS, guess, score_texts
-from sightline.evaluation.compare import compare, read_comparison, write_comparison
+from sightline.evaluation.compare import compare, read_comparison, with_blind, write_comparison
 from sightline.evaluation.results import Interval, read_evaluation, read_results, write_evaluation, write_results
 from sightline.evaluation.run import evaluate, missing_replies, score_replies
 from sightline.inference.replies import Reply
@@ -225,6 +225,18 @@ def test_models_scored_on_other_tasks_or_samples_are_not_compared():
         compare(good, [replace(poor, tasks=poor.tasks[:1])])
     with pytest.raises(DataError, match="different samples"):
         compare(good, [poor], results={**results, "none": results["none"][1:]})
+
+
+def test_the_blind_model_becomes_a_baseline_of_the_others():
+    good, poor, _ = two_models()
+    blind = replace(poor, model="blind")
+    filled = with_blind([replace(good, mean=replace(good.mean, blind=None)), blind])
+    assert filled[0].task("direction").blind == blind.task("direction").score and filled[0].mean.blind == blind.mean.score
+    assert with_blind([good, poor]) == [good, poor]
+    verdict = compare(filled[0], [blind])
+    assert [one.rival for one in verdict.comparisons] == ["blind", "chance", "most_frequent"]
+    with pytest.raises(DataError, match="answered 40 questions of 'direction', 'blind' 0"):
+        with_blind([good, replace(blind, tasks=blind.tasks[1:])])
 
 
 def test_the_results_file_holds_every_model_and_reads_back_equal(tmp_path):

@@ -1,7 +1,7 @@
 """Models side by side: which tasks have separated intervals, paired differences, and the `results.json` that holds them all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,29 @@ def rival_interval(score: TaskScore, baseline: str) -> Interval | None:
     if baseline == "chance":
         return Interval(mean=score.chance, low=score.chance, high=score.chance)
     return score.most_frequent if baseline == "most_frequent" else score.blind
+
+
+def with_blind(evaluations: Sequence[Evaluation], *, blind: str = "blind") -> list[Evaluation]:
+    """The same evaluations, each carrying what the blind model among them reached; unchanged where there is none.
+
+    Raises DataError where it was scored on other tasks or other numbers of questions.
+    """
+    known = next((one for one in evaluations if one.model == blind), None)
+    if known is None:
+        return list(evaluations)
+    reached = {score.task: score for score in (*known.tasks, known.mean)}
+    filled = []
+    for evaluation in evaluations:
+        for score in (*evaluation.tasks, evaluation.mean):
+            if score.task not in reached or reached[score.task].n != score.n:
+                found = reached[score.task].n if score.task in reached else 0
+                raise DataError(
+                    f"compare: '{evaluation.model}' answered {score.n} questions of '{score.task}', '{blind}' {found}. "
+                    "Fix: evaluate both on one data set"
+                )
+        tasks = tuple(replace(score, blind=reached[score.task].score) for score in evaluation.tasks)
+        filled.append(replace(evaluation, tasks=tasks, mean=replace(evaluation.mean, blind=reached[MEAN].score)))
+    return filled
 
 
 def compare(

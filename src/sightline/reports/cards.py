@@ -11,12 +11,12 @@ from sightline.answers.choice import Choice
 from sightline.answers.number import Number
 from sightline.errors import DataError
 from sightline.files import replacing
+from sightline.geometry.cameras import Intrinsics
 from sightline.questions.question import MARK_COLOURS, Mark
+from sightline.samples.frames import draw_mark, resized
 from sightline.samples.sample import Sample
 
 UNITS = {"m": "m", "cm": "cm", "mm": "mm", "deg": "\u00b0", "rad": "rad", "px": "px", "s": "s", "m2": "m\u00b2", "m3": "m\u00b3"}
-MARK_SHARE = 1 / 40  # radius of a drawn dot as a share of the image's longer side: seen at a glance, hides little
-
 INK, GREY, GREEN, PAPER = (24, 26, 30), (96, 100, 108), (12, 122, 62), (255, 255, 255)
 CARD_PX, GAP_PX, PAD_PX = 1000, 14, 16
 COLUMNS = 2
@@ -124,10 +124,10 @@ def draw_card(sample: Sample, images: Sequence[np.ndarray], path: Path) -> None:
         raise DataError(f"card of '{sample.sample_id}': expected {len(sample.frame_ids)} images, found {len(images)}")
     words = card_text(sample)
     blocks = _blocks(words)
-    pictures = [_picture(image, sample, frame_id, index) for index, (frame_id, image) in enumerate(zip(sample.frame_ids, images))]
-    columns = min(COLUMNS, len(pictures)) or 1
+    columns = min(COLUMNS, len(images)) or 1
     width = (CARD_PX - 2 * PAD_PX - (columns - 1) * GAP_PX) // columns
-    pictures = [one.resize((width, round(one.height * width / one.width)), Image.Resampling.LANCZOS) for one in pictures]
+    shown = enumerate(zip(sample.frame_ids, images))
+    pictures = [_picture(image, sample, frame_id, index, width=width) for index, (frame_id, image) in shown]
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     picture_height = sum(max(one.height for one in row) + GAP_PX for row in rows)
     above, below = blocks[:2], blocks[2:]
@@ -194,23 +194,16 @@ def _wrapped(content: str, size: int, colour: tuple[int, int, int]) -> _Block:
     return _Block(lines=tuple(lines), size=size, colour=colour)
 
 
-def _picture(image: np.ndarray, sample: Sample, frame_id: str, index: int) -> Image.Image:
-    """A frame with its marks, drawn at twice its size or more so that the dots are round."""
-    scale = max(1, round(1200 / image.shape[1]))
-    picture = Image.fromarray(image).resize((image.shape[1] * scale, image.shape[0] * scale), Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(picture)
-    radius = max(picture.size) * MARK_SHARE
-    font = ImageFont.load_default(size=round(radius * 1.9))
+def _picture(image: np.ndarray, sample: Sample, frame_id: str, index: int, *, width: int) -> Image.Image:
+    """A frame at the width of the card with its dots as a model is shown them."""
+    height = round(image.shape[0] * width / image.shape[1])
+    stored = Intrinsics.from_field_of_view(horizontal_deg=60.0, width=image.shape[1], height=image.shape[0])  # for its size alone
+    rgb = resized(image, width=width, height=height)
     for mark in sample.marks:
-        if mark.frame_id != frame_id:
-            continue
-        x, y = (mark.u_px + 0.5) * scale, (mark.v_px + 0.5) * scale
-        draw.ellipse(
-            (x - radius, y - radius, x + radius, y + radius), fill=mark_rgb(mark), outline=PAPER, width=max(2, round(radius * 0.28))
-        )
-        if mark.label:
-            at = (x + radius * 1.3, y) if x + radius * 3.5 < picture.width else (x - radius * 2.6, y)
-            draw.text(at, mark.label, font=font, fill=mark_rgb(mark), stroke_width=round(radius * 0.25), stroke_fill=PAPER, anchor="lm")
+        if mark.frame_id == frame_id:
+            draw_mark(rgb, mark, stored=stored, where=sample.sample_id)
+    picture = Image.fromarray(rgb)
     if len(sample.frame_ids) > 1:
-        draw.text((radius, radius * 0.7), f"image {index + 1}", font=font, fill=PAPER, stroke_width=round(radius * 0.2), stroke_fill=INK)
+        font = ImageFont.load_default(size=18)
+        ImageDraw.Draw(picture).text((9, 6), f"image {index + 1}", font=font, fill=PAPER, stroke_width=2, stroke_fill=INK)
     return picture

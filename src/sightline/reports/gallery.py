@@ -11,15 +11,20 @@ from PIL import Image
 from sightline.captures.images import image_size, read_rgb
 from sightline.errors import DataError
 from sightline.evaluation.results import Result
+from sightline.questions.question import TASKS
 from sightline.reports import svg
-from sightline.reports.cards import MARK_SHARE, CardText, card_text, mark_rgb
+from sightline.reports.cards import CardText, card_text
 from sightline.reports.cloud import evenly
+from sightline.reports.marks import css, dot, object_under, wireframe
 from sightline.reports.svg import Markup
 from sightline.samples.sample import Sample
+from sightline.scenes.scene import Scene
+from sightline.scenes.store import SceneStore
 
 EMBED_BYTES = 8_000_000  # of base64 for all frames of a report, which shall stay under 12 MB
 EMBED_WIDTHS_PX = (640, 480, 400, 320, 240, 160)  # tried in this order until the frames fit
 JPEG_QUALITY = 84
+OBJECT_FACTS = frozenset(("objects", "object_views", "object_pairs"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,9 +74,10 @@ class TaskReplies:
 
 @dataclass(kw_only=True, slots=True)
 class FrameLibrary:
-    """Frames shown on a page; each is embedded once however many cards show it."""
+    """Frames shown on a page; each is embedded once however many cards show it. Scenes are read from the store on demand."""
 
     store: Path
+    scenes: dict[str, Scene | None] = field(default_factory=dict)  # known ones by scan id
     keys: dict[str, str] = field(default_factory=dict)  # path in the store -> element id
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -84,6 +90,13 @@ class FrameLibrary:
             self.sizes[image_path] = image_size(self.store / image_path)
             self.keys[image_path] = f"frame-{len(self.keys)}"
         return self.keys[image_path], self.sizes[image_path]
+
+    def scene(self, scan_id: str) -> Scene | None:
+        """The scene of a scan, or None where the store holds only its images."""
+        if scan_id not in self.scenes:
+            store = SceneStore(self.store)
+            self.scenes[scan_id] = store.read(scan_id) if store.marker(scan_id) is not None else None
+        return self.scenes[scan_id]
 
     def embedded(self) -> Markup:
         """All frames as `<image>` elements at the largest width at which they fit into the page together."""
@@ -108,44 +121,31 @@ def _jpeg_href(path: Path, width_px: int) -> str:
 
 
 def question_card(sample: Sample, library: FrameLibrary) -> QuestionCard:
-    """A sample as a card; its frames go into the library."""
+    """A sample as a card; its frames go into the library. Where the scene is known, the boxes of marked objects are drawn too."""
     pictures = []
+    scene = library.scene(sample.scan_id)
     for index, (frame_id, image_path) in enumerate(zip(sample.frame_ids, sample.image_paths)):
         key, (width, height) = library.add(image_path)
-        marks = [_mark(mark, width, height) for mark in sample.marks if mark.frame_id == frame_id]
+        marks = [mark for mark in sample.marks if mark.frame_id == frame_id]
+        boxes = _boxes(sample, frame_id, scene) if scene is not None else []
+        drawn = [svg.element("use", href=f"#{key}"), *boxes, *(dot(mark, width=width, height=height) for mark in marks)]
         number = f"image {index + 1}" if len(sample.frame_ids) > 1 else "the image"
-        label = f"{number}, frame {frame_id}" + "".join(f", {mark.colour} dot" for mark in sample.marks if mark.frame_id == frame_id)
-        drawing = svg.canvas([svg.element("use", href=f"#{key}"), *marks], width=width, height=height, label=label, class_="frame")
+        label = f"{number}, frame {frame_id}" + "".join(f", {mark.colour} dot" for mark in marks)
+        drawing = svg.canvas(drawn, width=width, height=height, label=label, class_="frame")
         pictures.append(Picture(drawing=drawing, caption=f"image {index + 1} \u00b7 frame {frame_id}"))
     return QuestionCard(words=card_text(sample), pictures=tuple(pictures))
 
 
-def _mark(mark, width: int, height: int) -> Markup:  # noqa: ANN001 - a Mark
-    """A dot with a white rim; pixel centres are integers, the drawing's pixels start at them."""
-    radius = max(width, height) * MARK_SHARE
-    colour = "rgb({},{},{})".format(*mark_rgb(mark))
-    x, y = mark.u_px + 0.5, mark.v_px + 0.5
-    parts: list[svg.Child] = [
-        svg.circle(x, y, radius, fill=colour, stroke="#fff", stroke_width=radius * 0.3),
-        svg.circle(x, y, radius * 1.18, fill="none", stroke="#000", stroke_opacity=0.55, stroke_width=radius * 0.1),
-    ]
-    if mark.label:
-        left = x + radius * 3.2 > width
-        parts.append(
-            svg.text(
-                x - radius * 1.5 if left else x + radius * 1.5,
-                y + radius * 0.75,
-                mark.label,
-                fill=colour,
-                stroke="#fff",
-                stroke_width=radius * 0.45,
-                paint_order="stroke",
-                font_size=radius * 2.2,
-                font_weight=700,
-                text_anchor="end" if left else "start",
-            )
-        )
-    return svg.group(parts)
+def _boxes(sample: Sample, frame_id: str, scene: Scene) -> list[Markup | None]:
+    """The boxes of the objects that the sample's marks point at, in every frame; marks of label-free tasks name no object."""
+    if not scene.objects or sample.task not in TASKS or not TASKS[sample.task].needs & OBJECT_FACTS:
+        return []
+    drawn = []
+    for mark in sample.marks:
+        found = object_under(mark, frame=scene.frame(mark.frame_id), objects=scene.objects)
+        if found is not None:
+            drawn.append(wireframe(found.box, frame=scene.frame(frame_id), colour=css(mark)))
+    return drawn
 
 
 def chosen_samples(samples: Sequence[Sample], per_task: int) -> list[Sample]:

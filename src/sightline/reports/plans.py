@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import uniform_filter
+from scipy.spatial import ConvexHull
 
 from sightline.captures.capture import Opening, SceneObject, Structure, Wall
 from sightline.errors import SceneError
@@ -20,7 +22,7 @@ PLAN_PX = 620.0
 MAX_HEIGHT_PX = 560.0
 MARGIN_M = 0.45
 BACKDROP_CELL_M = 0.03
-VIEW_M = 0.32  # length of a drawn view wedge
+VIEW_PX = 26.0  # length of a drawn view wedge
 MAX_VIEWS = 14
 LETTER_PX = 6.3  # mean width of a letter of the 12 px label font
 FLAT = frozenset(("rug", "carpet", "mat"))  # drawn first and faintly: other things stand on them
@@ -145,10 +147,9 @@ def _drawing_order(one: SceneObject) -> tuple[bool, float, int]:
 
 
 def _footprint(one: SceneObject) -> np.ndarray:
-    """The box's floor rectangle `(4, 2)`; for a tilted box that of its local xy plane, which is what its heading shows."""
-    half = one.box.size_m[:2] / 2.0
-    corners = np.array([[-half[0], -half[1]], [half[0], -half[1]], [half[0], half[1]], [-half[0], half[1]]])
-    return corners @ one.box.world_from_object[:2, :2].T + one.box.centre_world[:2]
+    """What the box covers of the floor, `(K, 2)` in order around it."""
+    corners = one.box.corners_world()[:, :2]
+    return corners[ConvexHull(corners).vertices]
 
 
 def hue_of(category: str) -> int:
@@ -188,7 +189,8 @@ def _view(world_from_camera: np.ndarray, spread: float, frame_id: str, sheet: Sh
     """The horizontal wedge a frame sees; `spread` is image width over focal length."""
     eye = world_from_camera[:2, 3]
     forward, right = world_from_camera[:2, 2], world_from_camera[:2, 0]
-    corners = [eye, eye + VIEW_M * (forward - right * spread / 2.0), eye + VIEW_M * (forward + right * spread / 2.0)]
+    reach_m = VIEW_PX / sheet.px_per_m
+    corners = [eye, eye + reach_m * (forward - right * spread / 2.0), eye + reach_m * (forward + right * spread / 2.0)]
     return svg.element("polygon", svg.element("title", f"frame {frame_id}"), points=sheet.points(corners), class_="view")
 
 
@@ -261,8 +263,21 @@ def _backdrop(cloud: ColouredCloud, sheet: Sheet) -> Markup:
     picture = np.zeros((rows, columns, 4), dtype=np.uint8)
     picture[row[inside][upwards], column[inside][upwards], :3] = colours[inside][upwards]
     picture[row[inside], column[inside], 3] = 255
+    picture = _closed(picture)
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, format="PNG", optimize=True)
     href = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
     width_px, height_px = columns * BACKDROP_CELL_M * sheet.px_per_m, rows * BACKDROP_CELL_M * sheet.px_per_m
     return svg.element("image", href=href, x=0, y=0, width=width_px, height=height_px, class_="backdrop")
+
+
+def _closed(picture: np.ndarray) -> np.ndarray:
+    """`(H, W, 4)` with small holes between the cloud's points filled from the cells around them."""
+    is_filled = picture[..., 3] > 0
+    around = uniform_filter(is_filled.astype(np.float64), size=3, mode="constant")
+    is_hole = ~is_filled & (around >= 3.5 / 9.0)
+    for channel in range(3):
+        total = uniform_filter(np.where(is_filled, picture[..., channel], 0).astype(np.float64), size=3, mode="constant")
+        picture[is_hole, channel] = (total[is_hole] / around[is_hole]).round()
+    picture[is_hole, 3] = 255
+    return picture

@@ -49,7 +49,7 @@ def render_report(inputs: ReportInputs) -> str:
     """The report as one HTML document; images, charts and styles are inside, nothing is fetched, no script is needed."""
     if inputs.samples and inputs.store is None:
         raise DataError("report: expected the scene store that the samples' images lie in, found none")
-    library = FrameLibrary(store=inputs.store or Path())
+    library = FrameLibrary(store=inputs.store or Path(), scenes={scene.scan_id: scene for scene in inputs.scenes})
     shown = chosen_samples(inputs.samples, inputs.cards_per_task)
     cards = [question_card(sample, library) for sample in shown]
     scores = sections.scores(inputs)
@@ -106,9 +106,8 @@ def _tiles(inputs: ReportInputs, scores: sections.Scores | None) -> list[section
         tiles.append(sections.Tile(value=f"{len(scores.separated)} of {of}", name="tasks above all rivals", detail=detail))
     if inputs.scenes:
         frames = sum(len(scene.frames) for scene in inputs.scenes)
-        tiles.append(
-            sections.Tile(value=f"{len(inputs.scenes)}", name="scans shown" if inputs.samples else "scans", detail=f"{frames:,} frames")
-        )
+        name = ("scan" if len(inputs.scenes) == 1 else "scans") + (" shown" if inputs.samples else "")
+        tiles.append(sections.Tile(value=f"{len(inputs.scenes)}", name=name, detail=f"{frames:,} frames"))
     if inputs.samples:
         scans = len({sample.scan_id for sample in inputs.samples})
         tiles.append(

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import rich
 from PIL import Image
+from scipy.spatial import cKDTree
 
 from sightline.captures.capture import Frame, SceneObject
 from sightline.captures.images import read_rgb
 from sightline.errors import MissingExtraError, SceneError
 from sightline.files import write_text
 from sightline.reports.cloud import ColouredCloud, coloured_cloud, evenly
+from sightline.reports.marks import EDGES
 from sightline.reports.plans import hue_of
 from sightline.scenes.scene import Scene
 
@@ -28,12 +30,10 @@ MAX_POINTS = 60_000
 MAX_FRUSTUMS = 24
 THUMBNAIL_PX = 128
 FRUSTUM_M = 0.16
+MIN_POINT_M, MAX_POINT_M = 0.006, 0.06
 LINE_M = 0.012
 PATH_COLOUR = (214, 51, 108)
-POINT_M = 0.022
 LOCAL_HOST = "127.0.0.1"
-# corners as Box.corners_world orders them: z fastest, then y, then x
-EDGES = np.array([[0, 1], [2, 3], [4, 5], [6, 7], [0, 2], [1, 3], [4, 6], [5, 7], [0, 4], [1, 5], [2, 6], [3, 7]])
 
 
 def write_scene_view(scene: Scene, path: Path, *, max_points: int = MAX_POINTS) -> None:
@@ -73,11 +73,11 @@ def _server() -> Iterator[viser.ViserServer]:
 def _fill(server: viser.ViserServer, scene: Scene, cloud: ColouredCloud) -> None:
     server.scene.set_up_direction("+z")
     below = ~cloud.is_overhead
-    _add_points(server, "/cloud", cloud, below, visible=True)
-    if cloud.is_overhead.any():
-        _add_points(server, "/ceiling", cloud, cloud.is_overhead, visible=False)
+    spacing_m = _spacing_m(cloud.points_world)
+    _add_points(server, "/cloud", cloud, below, size_m=spacing_m, visible=True)
+    _add_points(server, "/ceiling", cloud, cloud.is_overhead, size_m=spacing_m, visible=False)
     shown = cloud.points_world[below] if below.any() else cloud.points_world
-    low, high = np.quantile(shown, 0.005, axis=0), np.quantile(shown, 0.995, axis=0)
+    low, high = np.quantile(shown, 0.01, axis=0), np.quantile(shown, 0.99, axis=0)  # stray readings through windows left out
     server.scene.add_frame("/axes", axes_length=0.5, axes_radius=0.012, position=(float(low[0]) - 0.3, float(low[1]) - 0.3, float(low[2])))
     for one in scene.objects or ():
         _add_box(server, one)
@@ -85,13 +85,22 @@ def _fill(server: viser.ViserServer, scene: Scene, cloud: ColouredCloud) -> None
     _aim(server, low.astype(np.float64), high.astype(np.float64))
 
 
-def _add_points(server: viser.ViserServer, name: str, cloud: ColouredCloud, which: np.ndarray, *, visible: bool) -> None:
+def _spacing_m(points_world: np.ndarray) -> float:
+    """Median distance to the nearest neighbour: dots of this size close the surface without hiding its detail."""
+    some = points_world[:: max(1, len(points_world) // 2000)]
+    if len(points_world) < 2:
+        return MAX_POINT_M
+    nearest_m = cKDTree(points_world).query(some, k=2)[0][:, 1]
+    return float(np.clip(np.median(nearest_m), MIN_POINT_M, MAX_POINT_M))
+
+
+def _add_points(server: viser.ViserServer, name: str, cloud: ColouredCloud, which: np.ndarray, *, size_m: float, visible: bool) -> None:
     if which.any():
         server.scene.add_point_cloud(
             name,
             points=cloud.points_world[which],
             colors=cloud.colours[which],
-            point_size=POINT_M,
+            point_size=size_m,
             point_shape="circle",
             point_shading="flat",
             precision="float32",  # half precision moves points by centimetres in a large flat
@@ -139,7 +148,7 @@ def _aim(server: viser.ViserServer, low: np.ndarray, high: np.ndarray) -> None:
     """Start above a corner, looking down into the room, far enough to see all of it."""
     centre = (low + high) / 2.0
     reach = float(np.linalg.norm(high[:2] - low[:2]))
-    server.initial_camera.position = centre + np.array([-0.42, -0.68, 0.85]) * reach
+    server.initial_camera.position = centre + np.array([-0.36, -0.58, 0.72]) * reach
     server.initial_camera.look_at = centre - np.array([0.0, 0.0, 0.06 * reach])
     server.initial_camera.up = np.array([0.0, 0.0, 1.0])
     server.initial_camera.fov = float(np.radians(50.0))

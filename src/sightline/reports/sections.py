@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sightline.answers.choice import Choice
-from sightline.evaluation.compare import BASELINES, Verdict, compare, rival_interval
+from sightline.evaluation.compare import BASELINES, Comparison, Verdict, compare, rival_interval
 from sightline.evaluation.results import MEAN, Evaluation, Interval, TaskScore
 from sightline.reports import plots
 from sightline.reports.cards import UNITS, plain_name
@@ -41,7 +41,7 @@ class ScoreRow:
     unparsable: tuple[int, ...]
     baselines: tuple[Interval | None, ...]
     constant: str
-    difference: Interval | None  # headline minus the first rival model, paired
+    difference: Interval | None  # headline minus one rival model, paired
     is_separated: bool
     is_total: bool
 
@@ -86,7 +86,7 @@ def scores(inputs: ReportInputs) -> Scores | None:
     verdict = compare(headline, others, results=inputs.results)
     names = {one.model for one in models}
     baselines = tuple(one for one in BASELINES if one not in names and rival_interval(headline.mean, one) is not None)
-    first = verdict.comparisons[0] if others else None
+    twin = _twin(verdict)
     rows = tuple(_score_row(task, models, headline, baselines, verdict) for task in (*headline.task_names, MEAN))
     return Scores(
         headline=headline.model,
@@ -100,14 +100,20 @@ def scores(inputs: ReportInputs) -> Scores | None:
         separated=tuple(task for task in verdict.above_all if task != MEAN),
         is_mean_separated=MEAN in verdict.above_all,
         rivals=tuple(BASELINE_NAMES.get(one.rival, one.rival) for one in verdict.comparisons),
-        difference_from=first.rival if first is not None and first.differences is not None else "",
-        resampled=first.differences.resampled if first is not None and first.differences is not None else "",
+        difference_from=twin.rival if twin is not None else "",
+        resampled=twin.differences.resampled if twin is not None and twin.differences is not None else "",
         interval=str(headline.card.get("interval", "95 % bootstrap")),
     )
 
 
+def _twin(verdict: Verdict) -> Comparison | None:
+    """The rival whose paired difference is shown: of the models whose replies are known the last one that sees."""
+    paired = [one for one in verdict.comparisons if one.differences is not None]
+    return next((one for one in reversed(paired) if one.rival != "blind"), paired[0] if paired else None)
+
+
 def _score_row(task: str, models: Sequence[Evaluation], headline: Evaluation, baselines: Sequence[str], verdict: Verdict) -> ScoreRow:
-    own, first = headline.task(task), verdict.comparisons[0]
+    own, twin = headline.task(task), _twin(verdict)
     return ScoreRow(
         task=plain_name(task),
         n=own.n,
@@ -115,7 +121,7 @@ def _score_row(task: str, models: Sequence[Evaluation], headline: Evaluation, ba
         unparsable=tuple(one.task(task).unparsable + one.task(task).missing for one in models),
         baselines=tuple(rival_interval(own, one) for one in baselines),
         constant=own.most_frequent_answer,
-        difference=first.differences.by_task[task] if len(models) > 1 and first.differences is not None else None,
+        difference=twin.differences.by_task[task] if twin is not None and twin.differences is not None else None,
         is_separated=task in verdict.above_all,
         is_total=task == MEAN,
     )
