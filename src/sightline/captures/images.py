@@ -42,11 +42,11 @@ def _load(image: Image.Image, path: Path) -> None:
 def read_rgb(path: Path) -> np.ndarray:
     """`(H, W, 3)` uint8 sRGB. Raises CaptureError for a missing, truncated, rotated (EXIF) or 16-bit image."""
     with _open(path) as image:
+        _load(image, path)
         if image.getexif().get(0x0112, 1) != 1:
             raise CaptureError(f"{path}: expected an image without EXIF rotation, found one; rotate the pixels and the intrinsics first")
         if image.mode in ("I", "I;16", "I;16B", "F"):
             raise CaptureError(f"{path}: expected an 8-bit colour image, found mode {image.mode} (a depth image?)")
-        _load(image, path)
         return np.asarray(image.convert("RGB"))
 
 

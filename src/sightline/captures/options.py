@@ -40,6 +40,8 @@ class FolderOptions:
     under its usual names. `color`, `depth`, `instances` name a folder, or a pattern such as `frames/*.color.jpg`.
     """
 
+    layout: str | None = None
+    """Name of the program that wrote the folder, by which a reader of its own knows it. This reader does not look at it."""
     scan_id: str | None = None
     """Id of the scan; the folder's name when left out."""
     place_id: str | None = None
