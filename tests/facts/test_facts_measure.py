@@ -9,7 +9,7 @@ from oracle_world import standard_poses, standard_world, write_scene
 
 from sightline.captures.capture import Capture
 from sightline.captures.images import write_rgb_png, write_uint16_png
-from sightline.errors import CaptureError, SceneError, UnknownNameError
+from sightline.errors import CaptureError, SceneError, ShapeError, UnknownNameError
 from sightline.facts.describe import describe
 from sightline.facts.fact import KINDS
 from sightline.facts.measure import MeasureOptions, chosen_pairs, measure, measure_scan
@@ -81,6 +81,16 @@ def test_an_unknown_scan_and_an_unknown_option_are_refused_with_the_fix(store):
 def test_a_scene_without_frames_is_refused():
     with pytest.raises(SceneError, match="at least one frame"):
         measure(replace(oracle_scenes.scene("same"), frames=()), OPTIONS)
+
+
+def test_a_cloud_with_a_point_that_is_not_a_number_is_refused_and_an_empty_one_is_seen_by_nobody():
+    scene = oracle_scenes.scene("bare")
+    broken = scene.points_world.copy()
+    broken[17, 1] = np.nan
+    with pytest.raises(ShapeError, match="points_world.*nan at .17, 1"):
+        measure(replace(scene, points_world=broken), OPTIONS)
+    table = measure(replace(scene, points_world=np.empty((0, 3), dtype=np.float32)), OPTIONS)
+    assert (table.frames.visible_points == 0).all() and np.isnan(table.pairs.overlap).all() and len(table.points.frame) > 250
 
 
 def test_an_image_of_another_size_than_its_camera_is_refused_by_name(tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightline.arrays import expect, expect_finite
 from sightline.captures.capture import Frame
 from sightline.captures.images import read_depth_m, read_uint16
 from sightline.errors import SceneError
@@ -43,8 +44,13 @@ class FrameView:
 
 
 def cloud_of(scene: Scene) -> Cloud:
-    """The scene's cloud, sorted in space; points without ids take those of the object boxes they lie in."""
-    points_world = np.array(scene.points_world, dtype=np.float64).reshape(-1, 3)
+    """The scene's cloud, sorted in space; points without ids take those of the object boxes they lie in.
+
+    Raises ShapeError for points that are not `(N, 3)` finite numbers.
+    """
+    expect(points_world=(scene.points_world, "N 3"))
+    expect_finite(points_world=scene.points_world)
+    points_world = np.array(scene.points_world, dtype=np.float64)
     order = spatial_order(points_world)
     points_world = points_world[order]
     object_ids = None
