@@ -108,7 +108,7 @@ def facts_of(
         frames=FrameFacts(
             frame_ids=tuple(f"{index:06d}" for index in range(len(poses))),
             intrinsics=(CAMERA,) * len(poses),
-            world_from_camera=np.asarray(poses, dtype=float),
+            world_from_camera=np.asarray(poses, dtype=float).reshape(-1, 4, 4),
             visible_points=np.full(len(poses), 1000),
             depth_coverage=np.ones(len(poses)),
         ),

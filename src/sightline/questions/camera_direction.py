@@ -38,17 +38,10 @@ class Move:
     step_m: np.ndarray  # (3,) right, down, forward
     overlap: float
 
-    @property
-    def pair(self) -> frozenset[int]:
-        return frozenset((self.first, self.second))
-
-    @property
-    def axis(self) -> str:
-        return "xyz"[int(np.argmax(np.abs(self.step_m)))]
-
-    @property
-    def word(self) -> str:
-        return AXES[self.axis][int(np.max(self.step_m) == np.abs(self.step_m).max())]
+    pair: frozenset[int]
+    axis: str
+    word: str
+    main_over_next: float
 
 
 def words_of(axes: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,31 +99,42 @@ class CameraDirection:
         for words, move in self._evened_out(moves, facts, rng, options):
             yield self._question(words, move, facts, rng, letters, margins)
 
+    @staticmethod
     def _moves(
-        self, facts: FactTable, rng: np.random.Generator, options: TaskOptions, margins: Mapping[str, float]
+        facts: FactTable, rng: np.random.Generator, options: TaskOptions, margins: Mapping[str, float]
     ) -> tuple[list[Move], dict[str, int]]:
-        """Clear moves of both orders of each frame pair, in random order."""
+        """Clear moves of both orders of each frame pair, in random order, and why the others are none."""
         pairs, poses = facts.pairs, facts.frames.world_from_camera
-        moves: list[Move] = []
-        skips = {"overlap_outside_band": 0, "moved_too_little": 0, "no_main_direction": 0}
-        for row in thinned(len(pairs.first), rng=rng, options=options):
-            if not options.min_overlap <= pairs.overlap[row] <= options.max_overlap:
-                skips["overlap_outside_band"] += 1
-                continue
-            first, second, step_m = int(pairs.first[row]), int(pairs.second[row]), pairs.displacement_m[row]
-            back_m = -(poses[second][:3, :3].T @ poses[first][:3, :3]) @ step_m
-            for move in (
-                Move(first=first, second=second, step_m=step_m, overlap=float(pairs.overlap[row])),
-                Move(first=second, second=first, step_m=back_m, overlap=float(pairs.overlap[row])),
-            ):
-                _, next_m, main_m = np.sort(np.abs(move.step_m))
-                if main_m < margins["min_move_m"]:
-                    skips["moved_too_little"] += 1
-                elif main_m < margins["min_dominance"] * next_m:
-                    skips["no_main_direction"] += 1
-                else:
-                    moves.append(move)
-        return moves, skips
+        rows = thinned(len(pairs.first), rng=rng, options=options)
+        in_band = (pairs.overlap[rows] >= options.min_overlap) & (pairs.overlap[rows] <= options.max_overlap)
+        skips = {"overlap_outside_band": int((~in_band).sum())}
+        rows = rows[in_band]
+        first, second = pairs.first[rows], pairs.second[rows]
+        there_m = pairs.displacement_m[rows]
+        in_world_m = np.einsum("nij,nj->ni", poses[first, :3, :3], there_m)
+        back_m = -np.einsum("nji,nj->ni", poses[second, :3, :3], in_world_m)
+        order = rng.permutation(2 * len(rows))
+        first, second = np.concatenate([first, second])[order], np.concatenate([second, first])[order]
+        steps_m = np.concatenate([there_m, back_m])[order]
+        _, next_m, main_m = np.sort(np.abs(steps_m), axis=1).T
+        is_long = main_m >= margins["min_move_m"]
+        is_clear = main_m >= margins["min_dominance"] * next_m
+        skips |= {"moved_too_little": int((~is_long).sum()), "no_main_direction": int((is_long & ~is_clear).sum())}
+        axes = np.abs(steps_m).argmax(axis=1)
+        overlap = np.tile(pairs.overlap[rows], 2)[order]
+        return [
+            Move(
+                first=int(first[index]),
+                second=int(second[index]),
+                step_m=steps_m[index],
+                overlap=float(overlap[index]),
+                pair=frozenset((int(first[index]), int(second[index]))),
+                axis="xyz"[axes[index]],
+                word=AXES["xyz"[axes[index]]][int(steps_m[index, axes[index]] > 0)],
+                main_over_next=float(main_m[index] / max(next_m[index], 1e-6)),
+            )
+            for index in np.flatnonzero(is_long & is_clear)
+        ], skips
 
     def _evened_out(
         self, moves: list[Move], facts: FactTable, rng: np.random.Generator, options: TaskOptions
@@ -161,7 +165,6 @@ class CameraDirection:
     ) -> Question:
         choice = letters.choice(move.word, [one for one in words if one != move.word], order=WORDS)
         wording = word(self.name, TEMPLATES, rng)
-        _, next_m, main_m = np.sort(np.abs(move.step_m))
         return Question(
             task=self.name,
             scan_id=facts.scan_id,
@@ -173,7 +176,7 @@ class CameraDirection:
                 "right_m": round(float(move.step_m[0]), 4),
                 "down_m": round(float(move.step_m[1]), 4),
                 "forward_m": round(float(move.step_m[2]), 4),
-                "main_over_next": round(float(main_m / max(next_m, 1e-6)), 3),
+                "main_over_next": round(move.main_over_next, 3),
                 "min_main_over_next": margins["min_dominance"],
                 "min_move_m": margins["min_move_m"],
                 "overlap": round(move.overlap, 4),

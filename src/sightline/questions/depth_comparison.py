@@ -7,12 +7,14 @@ from typing import ClassVar
 import numpy as np
 
 from sightline.answers.answer import Answer
-from sightline.facts.fact import FactTable
-from sightline.questions.choosing import MAX_TRIED, Letters, choose
+from sightline.facts.fact import FactTable, PointFacts
+from sightline.questions.choosing import Letters, choose, times
 from sightline.questions.margins import margins_of
 from sightline.questions.marks import Spot, dots, trouble_with
 from sightline.questions.question import MARK_COLOURS, Question, Skip, TaskOptions
 from sightline.questions.templates import word
+
+TRIED_PER_QUESTION = 25  # pairs drawn: the nearer point is the higher one in about a quarter of them
 
 CLOSER = (
     "Which dot is closer to the camera?",
@@ -56,15 +58,17 @@ class DepthComparison:
         margins = margins_of(self, options)
         points = facts.points
         letters = Letters(rng, options)
-        pairs: list[PointPair] = []
-        for first, second in self._drawn(facts, rng, options):
-            near, far = (first, second) if points.depth_m[first] < points.depth_m[second] else (second, first)
-            gap_m = points.depth_m[far] - points.depth_m[near]
-            if gap_m < max(margins["min_gap_m"], margins["min_gap_share"] * points.depth_m[near]):
-                yield Skip(task=self.name, scan_id=facts.scan_id, reason="too_close_to_tell")
-                continue
-            near_is_lower = bool(points.uv[near, 1] > points.uv[far, 1])
-            pairs.append(PointPair(near=near, far=far, asks_closer=bool(rng.random() < 0.5), near_is_lower=near_is_lower))
+        near, far = self._drawn(points, rng, options)
+        gap_m = points.depth_m[far] - points.depth_m[near]
+        is_clear = gap_m >= np.maximum(margins["min_gap_m"], margins["min_gap_share"] * points.depth_m[near])
+        yield from times(Skip(task=self.name, scan_id=facts.scan_id, reason="too_close_to_tell"), (~is_clear).sum())
+        near, far = near[is_clear], far[is_clear]
+        asks_closer = rng.random(len(near)) < 0.5
+        near_is_lower = points.uv[near, 1] > points.uv[far, 1]
+        pairs = [
+            PointPair(near=int(one), far=int(other), asks_closer=bool(asks), near_is_lower=bool(lower))
+            for one, other, asks, lower in zip(near, far, asks_closer, near_is_lower)
+        ]
 
         def build(pair: PointPair) -> Question | Skip:
             return self._question(pair, facts, rng, letters, margins)
@@ -73,20 +77,21 @@ class DepthComparison:
             pairs, key=lambda pair: (pair.asks_closer, pair.near_is_lower), build=build, rng=rng, options=options, is_strict=True
         )
 
-    def _drawn(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[tuple[int, int]]:
-        """Distinct pairs of points of one frame, at random, frames in turn."""
-        rows_of = [np.flatnonzero(facts.points.frame == frame) for frame in range(len(facts.frames.frame_ids))]
+    @staticmethod
+    def _drawn(points: PointFacts, rng: np.random.Generator, options: TaskOptions) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct pairs of points of one frame in random order, all frames alike: rows of the nearer and of the farther ones."""
+        rows_of = [np.flatnonzero(points.frame == frame) for frame in np.unique(points.frame)]
         rows_of = [rows for rows in rows_of if len(rows) >= 2]
-        if not rows_of:
-            return
-        seen: set[tuple[int, int]] = set()
-        for turn in range(min(MAX_TRIED * options.max_per_scan, sum(len(rows) * (len(rows) - 1) // 2 for rows in rows_of))):
-            rows = rows_of[turn % len(rows_of)]
-            first, second = (int(row) for row in rng.choice(rows, size=2, replace=False, shuffle=True))
-            pair = (min(first, second), max(first, second))
-            if pair not in seen:
-                seen.add(pair)
-                yield first, second
+        pairs = [np.empty((0, 2), dtype=np.int64)]
+        for rows in rows_of:
+            wanted = max(1, TRIED_PER_QUESTION * options.max_per_scan // len(rows_of))
+            first = rng.integers(len(rows), size=wanted)
+            second = (first + rng.integers(1, len(rows), size=wanted)) % len(rows)
+            pairs.append(np.unique(np.sort(rows[np.stack([first, second], axis=1)], axis=1), axis=0))
+        both = rng.permutation(np.concatenate(pairs))
+        swapped = points.depth_m[both[:, 0]] > points.depth_m[both[:, 1]]
+        both[swapped] = both[swapped, ::-1]
+        return both[:, 0], both[:, 1]
 
     def _question(
         self, pair: PointPair, facts: FactTable, rng: np.random.Generator, letters: Letters, margins: Mapping[str, float]

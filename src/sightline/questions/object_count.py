@@ -39,7 +39,7 @@ class ObjectCount:
 
     def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
         margins = margins_of(self, options)
-        shown = Shown(facts, min_visible_share=margins["min_visible_share"])
+        shown = Shown(facts, min_visible_share=margins["min_visible_share"], options=options)
         members: dict[str, list[int]] = {}
         for object_id in shown.object_ids:
             members.setdefault(shown.category(object_id), []).append(object_id)

@@ -41,16 +41,21 @@ class ObjectDistance:
 
     def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
         margins = margins_of(self, options)
-        shown = Shown(facts, min_visible_share=margins["min_visible_share"])
+        shown = Shown(facts, min_visible_share=margins["min_visible_share"], options=options)
         pairs = facts.object_pairs
         rows = thinned(len(pairs.first), rng=rng, options=options)
-        is_asked = np.array([pairs.first[row] in shown.objects and pairs.second[row] in shown.objects for row in rows], dtype=bool)
+        is_asked = np.isin(pairs.first[rows], shown.object_ids) & np.isin(pairs.second[rows], shown.object_ids)
+        row_of = np.zeros(1 + max(shown.object_ids, default=0), dtype=np.int64)
+        row_of[list(shown.object_ids)] = np.arange(len(shown.object_ids))
+        is_shown = np.zeros(len(rows), dtype=bool)
+        is_shown[is_asked] = shown.together_table()[row_of[pairs.first[rows[is_asked]]], row_of[pairs.second[rows[is_asked]]]]
         is_far = pairs.closest_m[rows] >= margins["min_in_last_digits"] * 10.0 ** -margins["decimals"]
         is_near = pairs.closest_m[rows] <= margins["max_distance_m"]
         for reason, dropped in (
             ("category_not_asked", ~is_asked),
-            ("too_close_to_measure", is_asked & ~is_far),
-            ("too_far_apart", is_asked & ~is_near),
+            ("not_shown_together", is_asked & ~is_shown),
+            ("too_close_to_measure", is_shown & ~is_far),
+            ("too_far_apart", is_shown & ~is_near),
         ):
             yield from times(Skip(task=self.name, scan_id=facts.scan_id, reason=reason), dropped.sum())
         form = Number(unit="m", decimals=int(margins["decimals"]), high=100.0)
@@ -59,10 +64,8 @@ class ObjectDistance:
             object_ids = [int(pairs.first[row]), int(pairs.second[row])]
             if rng.random() < 0.5:
                 object_ids.reverse()
-            frames = shown.frames_of(object_ids, rng=rng, options=options)
-            if not frames:
-                return Skip(task=self.name, scan_id=facts.scan_id, reason="not_shown_together")
-            if not shown.is_named(object_ids, options):
+            frames = shown.frames_of(object_ids, rng=rng)
+            if not shown.is_named(object_ids):
                 return Skip(task=self.name, scan_id=facts.scan_id, reason="category_not_unique")
             spots = [shown.best_view(object_id, frames).spot for object_id in object_ids]
             trouble = trouble_with(spots, facts) if options.mark_objects else None
@@ -88,7 +91,7 @@ class ObjectDistance:
             )
 
         yield from choose(
-            [int(row) for row in rows[is_asked & is_far & is_near]],
+            [int(row) for row in rows[is_shown & is_far & is_near]],
             key=lambda row: log_bin(pairs.closest_m[row]),
             build=build,
             rng=rng,

@@ -58,7 +58,7 @@ class ObjectSize:
 
     def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
         margins = margins_of(self, options)
-        shown = Shown(facts, min_visible_share=margins["min_visible_share"])
+        shown = Shown(facts, min_visible_share=margins["min_visible_share"], options=options)
         candidates: list[Measured] = []
         for object_id in (shown.object_ids[index] for index in rng.permutation(len(shown.object_ids))):
             whole = [view for view in shown.views_of(object_id) if not view.is_cut]
@@ -87,7 +87,7 @@ class ObjectSize:
         self, measured: Measured, shown: Shown, facts: FactTable, rng: np.random.Generator, options: TaskOptions
     ) -> Question | Skip:
         view = measured.view
-        if not shown.is_named([view.object_id], options):
+        if not shown.is_named([view.object_id]):
             return Skip(task=self.name, scan_id=facts.scan_id, reason="category_not_unique")
         trouble = trouble_with([view.spot], facts) if options.mark_objects else None
         if trouble:

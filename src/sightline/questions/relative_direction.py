@@ -9,13 +9,14 @@ import numpy as np
 from sightline.answers.answer import Answer
 from sightline.facts.direction import bearing_deg, border_distance_deg, corner
 from sightline.facts.fact import FactTable
-from sightline.questions.choosing import MAX_TRIED, Letters, choose
+from sightline.questions.choosing import Letters, choose
 from sightline.questions.margins import margins_of
 from sightline.questions.marks import dots, trouble_with
 from sightline.questions.question import Question, Skip, TaskOptions
 from sightline.questions.shown import Shown
 from sightline.questions.templates import object_name, word
 
+TRIED_PER_QUESTION = 12  # triples drawn: about half are too close together or too near a border
 WORDS = ("front-left", "front-right", "back-left", "back-right")
 
 TEMPLATES = (
@@ -58,7 +59,7 @@ class RelativeDirection:
 
     def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
         margins = margins_of(self, options)
-        shown = Shown(facts, min_visible_share=margins["min_visible_share"])
+        shown = Shown(facts, min_visible_share=margins["min_visible_share"], options=options)
         letters = Letters(rng, options)
         triples: list[Triple] = []
         for object_ids in self._drawn(shown, rng, options):
@@ -76,17 +77,16 @@ class RelativeDirection:
     @staticmethod
     def _drawn(shown: Shown, rng: np.random.Generator, options: TaskOptions) -> Iterator[tuple[int, int, int]]:
         """Distinct ordered triples of objects, at random: half of them from one frame, the rest from frame pairs that overlap."""
-        overlapping = np.nan_to_num(shown.overlap) >= options.min_overlap
-        np.fill_diagonal(overlapping, True)
-        first, second = np.nonzero(np.triu(overlapping))
-        rows = [np.flatnonzero(shown.is_clear[:, a] | shown.is_clear[:, b]) for a, b in zip(first, second, strict=True)]
-        single = [index for index in range(len(rows)) if first[index] == second[index] and len(rows[index]) >= 3]
-        several = [index for index in range(len(rows)) if first[index] != second[index] and len(rows[index]) >= 3]
+        frames = range(shown.is_clear.shape[1])
+        single = [rows for rows in (np.flatnonzero(shown.is_clear[:, frame]) for frame in frames) if len(rows) >= 3]
+        first, second = shown.overlapping
+        several = (shown.is_clear[:, first] | shown.is_clear[:, second]).T
+        several = several[several.sum(axis=1) >= 3]
         seen: set[tuple[int, ...]] = set()
-        for turn in range(MAX_TRIED * options.max_per_scan // 4 if single or several else 0):
-            pool = (single if turn % 2 else several) or single or several
-            three = rng.choice(rows[pool[rng.integers(len(pool))]], size=3, replace=False, shuffle=True)
-            object_ids = tuple(shown.object_ids[row] for row in three)
+        for turn in range(TRIED_PER_QUESTION * options.max_per_scan if len(single) or len(several) else 0):
+            from_one = bool(single) and (turn % 2 == 0 or not len(several))
+            rows = single[rng.integers(len(single))] if from_one else np.flatnonzero(several[rng.integers(len(several))])
+            object_ids = tuple(shown.object_ids[row] for row in rng.permutation(rows)[:3])
             if object_ids not in seen:
                 seen.add(object_ids)
                 yield object_ids
@@ -113,10 +113,10 @@ class RelativeDirection:
         letters: Letters,
         margins: Mapping[str, float],
     ) -> Question | Skip:
-        frames = shown.frames_of(triple.object_ids, rng=rng, options=options)
+        frames = shown.frames_of(triple.object_ids, rng=rng)
         if not frames:
             return Skip(task=self.name, scan_id=facts.scan_id, reason="not_shown_together")
-        if not shown.is_named(triple.object_ids, options):
+        if not shown.is_named(triple.object_ids):
             return Skip(task=self.name, scan_id=facts.scan_id, reason="category_not_unique")
         spots = [shown.best_view(object_id, frames).spot for object_id in triple.object_ids]
         trouble = trouble_with(spots, facts) if options.mark_objects else None

@@ -29,7 +29,7 @@ class ObjectView:
 class Shown:
     """Clear views of the objects that may be asked about."""
 
-    def __init__(self, facts: FactTable, *, min_visible_share: float):
+    def __init__(self, facts: FactTable, *, min_visible_share: float, options: TaskOptions):
         views = facts.object_views
         if facts.objects is None or views is None:
             raise ValueError("object questions need objects and object_views")
@@ -44,7 +44,9 @@ class Shown:
             if view is not None and view.visible_share >= min_visible_share:
                 self.views[view.object_id, view.frame] = view
                 self.is_clear[self.row_of[view.object_id], view.frame] = True
-        self.overlap = overlap_table(facts)
+        overlapping = facts.pairs.overlap >= options.min_overlap
+        self.overlapping = (facts.pairs.first[overlapping], facts.pairs.second[overlapping])
+        self.names_by_dot = options.mark_objects
 
     def _view(self, row: int) -> ObjectView | None:
         views = self.facts.object_views
@@ -66,37 +68,33 @@ class Shown:
     def category(self, object_id: int) -> str:
         return self.objects[object_id].category
 
-    def is_named(self, object_ids: Sequence[int], options: TaskOptions) -> bool:
+    def is_named(self, object_ids: Sequence[int]) -> bool:
         """Whether each object can be told from its name: by its dot, or because it is the only one of its category in the scan."""
         counts = self.facts.counts
-        return options.mark_objects or all(counts[self.category(object_id)] == 1 for object_id in object_ids)
+        return self.names_by_dot or all(counts[self.category(object_id)] == 1 for object_id in object_ids)
 
-    def frames_of(self, object_ids: Sequence[int], *, rng: np.random.Generator, options: TaskOptions) -> tuple[int, ...]:
+    def frames_of(self, object_ids: Sequence[int], *, rng: np.random.Generator) -> tuple[int, ...]:
         """One frame that shows all the objects, else two overlapping ones that show them together, in time order; () where none do."""
         clear = self.is_clear[[self.row_of[object_id] for object_id in object_ids]]
         single = np.flatnonzero(clear.all(axis=0))
         if len(single):
             return (int(single[rng.integers(len(single))]),)
-        together = np.ones_like(self.overlap, dtype=bool)
-        for seen in clear:
-            together &= seen[:, None] | seen[None, :]
-        first, second = np.nonzero(np.triu(together & (self.overlap >= options.min_overlap), k=1))
-        if not len(first):
+        first, second = self.overlapping
+        together = np.flatnonzero((clear[:, first] | clear[:, second]).all(axis=0))
+        if not len(together):
             return ()
-        index = rng.integers(len(first))
+        index = together[rng.integers(len(together))]
         return int(first[index]), int(second[index])
+
+    def together_table(self) -> np.ndarray:
+        """Which two objects `(K, K)` one frame, or two overlapping ones, show together; rows as in `object_ids`."""
+        clear = self.is_clear.astype(np.float32)
+        near = np.eye(clear.shape[1], dtype=np.float32)
+        near[self.overlapping] = near[self.overlapping[::-1]] = 1.0
+        return clear @ near @ clear.T > 0.0
 
     def best_view(self, object_id: int, frames: Sequence[int]) -> ObjectView:
         """The view that shows most of the object, among frames of which at least one shows it."""
         return max(
             (self.views[object_id, frame] for frame in frames if (object_id, frame) in self.views), key=lambda view: view.visible_share
         )
-
-
-def overlap_table(facts: FactTable) -> np.ndarray:
-    """Overlap of every two frames `(F, F)`, symmetric; NaN where it was not measured."""
-    count = len(facts.frames.frame_ids)
-    table = np.full((count, count), np.nan)
-    table[facts.pairs.first, facts.pairs.second] = facts.pairs.overlap
-    table[facts.pairs.second, facts.pairs.first] = facts.pairs.overlap
-    return table

@@ -164,9 +164,9 @@ def draw_mark(rgb: np.ndarray, mark: Mark, *, stored: Intrinsics, where: str) ->
             f"sample {where}: expected a dot inside the {stored.width}x{stored.height} image, found ({mark.u_px:.1f}, {mark.v_px:.1f})"
         )
     radius_px = dot_radius_px(width, height)
-    ring_px = 0.2 * radius_px
-    _disc(rgb, u_px, v_px, radius_px + 2 * ring_px, (24, 24, 24))
-    _disc(rgb, u_px, v_px, radius_px + ring_px, (255, 255, 255))
+    white_px = radius_px + max(1.0, 0.2 * radius_px)
+    _disc(rgb, u_px, v_px, white_px + max(0.5, 0.12 * radius_px), (24, 24, 24))
+    _disc(rgb, u_px, v_px, white_px, (255, 255, 255))
     _disc(rgb, u_px, v_px, radius_px, MARK_COLOURS[mark.colour])
     if mark.label:
         _letter(rgb, mark.label, u_px, v_px, radius_px)

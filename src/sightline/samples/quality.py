@@ -12,7 +12,7 @@ from sightline.errors import DataError
 from sightline.samples.sample import Sample
 
 SPECIAL = re.compile(
-    r"<\s*/?\s*(?:image|img|video|audio|point|box|answer|think|s|pad|unk|bos|eos)\s*/?>|<\|[^|<>]{0,40}\|>|\[/?INST\]|<image_\d+>|\bUSER:|\bASSISTANT:",
+    r"<\s*/?\s*(?:image|img|video|audio|point|box|answer|think|s|pad|unk|bos|eos)\s*/?>|<\|[^|<>]{0,40}\|>|\[/?INST\]|<image_\d+>|(?-i:\b(?:USER|ASSISTANT):)",
     re.IGNORECASE,
 )
 LOPSIDED = 1.5  # an answer this many times as frequent as its fair share is reported
