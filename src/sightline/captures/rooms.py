@@ -8,22 +8,27 @@ import numpy as np
 import yaml
 
 from sightline.captures.capture import Capture, Frame
-from sightline.captures.images import write_rgb_png, write_uint16_png
-from sightline.captures.procedural.model import build_room, render
+from sightline.captures.images import SATURATED, image_size, write_rgb_png, write_uint16_png
+from sightline.captures.options import CAPTURE_FILE, read_options
+from sightline.captures.procedural.model import Rendering, RoomModel, build_room, render
+from sightline.captures.procedural.motion import follow, plan_motions, rooms_in_time, write_tracks
 from sightline.captures.procedural.options import RoomsOptions, SensorOptions
+from sightline.captures.procedural.sensor import jittered, sensed_depth_m
 from sightline.captures.procedural.walk import walk
 from sightline.captures.records import objects_as_json, objects_from_json, structure_as_json, structure_from_json
-from sightline.config import as_mapping, build, read_yaml
+from sightline.config import as_mapping, build
 from sightline.errors import CaptureError, ConfigError, DataError
 from sightline.files import FINISHED, fingerprint, mark_finished, read_json, replacing_folder, write_json, write_text
 from sightline.geometry.cameras import Intrinsics
+from sightline.geometry.transforms import ROTATION_TOLERANCE, rigidity_error
 
 __all__ = ["RoomsOptions", "RoomsReader", "SensorOptions", "room_scan_ids", "write_room_scan"]
 
-DEPTH_SCALE_M = 0.00025  # 16 bits reach 16.4 m at an eighth of a millimetre
-LAYOUT = "sightline-rooms"
-LAYOUT_VERSION = 1
-FRAME_INTERVAL_S = 0.5
+DEPTH_UNIT_M = 0.00025  # 16 bits reach 16.4 m at a quarter of a millimetre
+FRAME_RATE_HZ = 2.0
+HEADER = "# A procedural scan of Sightline, layout 1\n"  # what the reader knows its folders by
+TRACKS_FILE = "tracks.npz"
+KINDS = ("color", "depth", "instances")
 
 
 def room_scan_ids(num_scans: int) -> list[str]:
@@ -41,39 +46,68 @@ def write_room_scan(scan_id: str, *, out: str, seed: int, options: dict[str, Any
     settings = build(RoomsOptions, options, where="rooms options")
     flat_seed = scan_seed(seed, scan_id)
     room = build_room(flat_seed, settings)
-    poses = walk(room, np.random.default_rng([flat_seed, 1]), num_frames=settings.num_frames)
     intrinsics = Intrinsics.from_field_of_view(horizontal_deg=settings.horizontal_fov_deg, width=settings.width, height=settings.height)
+    poses = walk(room, np.random.default_rng([flat_seed, 1]), num_frames=settings.num_frames)
+    rooms = [room] * len(poses)
+    notes: dict[str, Any] = {"seed": seed, "options": as_mapping(settings)}
     with replacing_folder(Path(out) / scan_id) as folder:
-        for name in ("color", "depth", "instances"):
-            (folder / name).mkdir()
-        for index, pose in enumerate(poses):
-            picture = render(room, intrinsics, pose)
-            stored = np.rint(np.nan_to_num(picture.depth_m, nan=0.0) / DEPTH_SCALE_M)
-            stored[stored >= 65535] = 0
-            write_rgb_png(folder / "color" / f"{index:06d}.png", picture.rgb)
-            write_uint16_png(folder / "depth" / f"{index:06d}.png", stored.astype(np.uint16))
-            write_uint16_png(folder / "instances" / f"{index:06d}.png", (picture.object_ids + 1).astype(np.uint16))
-        write_text(folder / "poses.txt", "".join(" ".join(repr(float(x)) for x in pose.ravel()) + "\n" for pose in poses))
-        write_text(folder / "K.txt", "".join(" ".join(repr(float(x)) for x in row) + "\n" for row in intrinsics.K))
+        if settings.second_pass:
+            rng = np.random.default_rng([flat_seed, 2])
+            again = walk(room, rng, num_frames=settings.num_frames)
+            motions = plan_motions(room, again, intrinsics, rng)
+            rooms += rooms_in_time(room, motions, len(again))
+            poses += again
+            tracks = follow(rooms, poses, intrinsics, motions, rng)
+            write_tracks(tracks, folder / TRACKS_FILE)
+            notes["second_pass"] = {
+                "first_frame": len(poses) - len(again),
+                "moved_object_ids": tracks.moved_object_ids.tolist(),
+                "tracks": TRACKS_FILE,
+            }
+        stored_poses = _write_images(folder, rooms, poses, intrinsics, settings, flat_seed)
+        write_text(folder / "poses.txt", "".join(_row(pose.ravel()) for pose in stored_poses))
+        write_text(folder / "K.txt", "".join(_row(row) for row in intrinsics.K))
         write_json(folder / "objects.json", objects_as_json(room.objects))
         write_json(folder / "structure.json", structure_as_json(room.structure))
         about = {
-            "layout": LAYOUT,
-            "layout_version": LAYOUT_VERSION,
             "scan_id": scan_id,
             "place_id": scan_id,
             "licence": "CC0-1.0",
-            "seed": seed,
-            "width": settings.width,
-            "height": settings.height,
-            "num_frames": len(poses),
-            "frame_interval_s": FRAME_INTERVAL_S,
-            "depth_scale_m": DEPTH_SCALE_M,
-            "options": as_mapping(settings),
+            "depth_unit_m": DEPTH_UNIT_M,
+            "up_axis": "+z",
+            "frame_rate_hz": FRAME_RATE_HZ,
+            "notes": notes,
         }
-        write_text(folder / "capture.yaml", yaml.safe_dump(about, sort_keys=False))
+        write_text(folder / CAPTURE_FILE, HEADER + yaml.safe_dump(about, sort_keys=False))
         mark_finished(folder, made_from=fingerprint([scan_id, seed, as_mapping(settings)]))
     return {"frames": len(poses), "objects": len(room.objects), "rooms": len(room.structure.rooms)}
+
+
+def _row(values: np.ndarray) -> str:
+    return " ".join(repr(float(value)) for value in values) + "\n"
+
+
+def _write_images(
+    folder: Path, rooms: Sequence[RoomModel], poses: Sequence[np.ndarray], intrinsics: Intrinsics, settings: RoomsOptions, flat_seed: int
+) -> list[np.ndarray]:
+    """Colour, depth and instances of every frame; returns the poses as the tracker reports them."""
+    for kind in KINDS:
+        (folder / kind).mkdir()
+    reported = []
+    for index, (room, pose) in enumerate(zip(rooms, poses)):
+        picture: Rendering = render(room, intrinsics, pose)
+        depth_m = picture.depth_m
+        if settings.sensor.enabled:
+            rng = np.random.default_rng([flat_seed, 3, index])
+            depth_m = sensed_depth_m(picture, intrinsics, pose, settings.sensor, rng)
+            pose = jittered(pose, settings.sensor, rng)
+        stored = np.rint(np.nan_to_num(depth_m, nan=0.0) / DEPTH_UNIT_M)
+        stored[stored >= SATURATED] = 0
+        write_rgb_png(folder / "color" / f"{index:06d}.png", picture.rgb)
+        write_uint16_png(folder / "depth" / f"{index:06d}.png", stored.astype(np.uint16))
+        write_uint16_png(folder / "instances" / f"{index:06d}.png", (picture.object_ids + 1).astype(np.uint16))
+        reported.append(pose)
+    return reported
 
 
 class RoomsReader:
@@ -103,47 +137,60 @@ class RoomsReader:
         """Raises CaptureError for a scan that is unknown, unfinished or damaged."""
         folder = _scan_folders(self.root).get(scan_id)
         if folder is None:
-            raise CaptureError(f"{self.root}: no procedural scan called '{scan_id}'")
+            raise CaptureError(f"{self.root}: expected a procedural scan called '{scan_id}', found none")
         if not (folder / FINISHED).is_file():
             raise CaptureError(f"{folder}: expected {FINISHED}, found none: the scan was not written to its end; write it again")
         try:
-            about = read_yaml(folder / "capture.yaml")
+            about = read_options(folder, {})
             objects = objects_from_json(read_json(folder / "objects.json"), where=str(folder / "objects.json"))
             structure = structure_from_json(read_json(folder / "structure.json"), where=str(folder / "structure.json"))
         except (ConfigError, DataError) as error:
             raise CaptureError(str(error)) from error
-        poses = _matrix(folder / "poses.txt", rows=about["num_frames"], columns=16).reshape(-1, 4, 4)
-        K = _matrix(folder / "K.txt", rows=3, columns=3)
-        intrinsics = Intrinsics.from_K(K, width=about["width"], height=about["height"])
-        frames = []
-        for index, pose in enumerate(poses):
-            paths = [folder / kind / f"{index:06d}.png" for kind in ("color", "depth", "instances")]
-            for path in paths:
-                if not path.is_file():
-                    raise CaptureError(f"{path}: expected an image, found no file")
-            frames.append(
-                Frame(
-                    frame_id=f"{index:06d}",
-                    time_s=index * about["frame_interval_s"],
-                    rgb_path=paths[0],
-                    depth_path=paths[1],
-                    depth_scale_m=about["depth_scale_m"],
-                    intrinsics=intrinsics,
-                    depth_intrinsics=intrinsics,
-                    world_from_camera=pose,
-                    instance_path=paths[2],
-                )
-            )
+        poses = _matrix(folder / "poses.txt", columns=16).reshape(-1, 4, 4)
+        frames = _frames(folder, poses, depth_scale_m=about.depth_unit_m, frame_rate_hz=about.frame_rate_hz)
         return Capture(
             scan_id=scan_id,
-            place_id=about["place_id"],
+            place_id=about.place_id or scan_id,
             source=self.name,
-            licence=about["licence"],
-            frames=tuple(frames),
+            licence=about.licence,
+            frames=frames,
             objects=objects,
             structure=structure,
-            notes={"seed": about["seed"], "options": about["options"]},
+            notes=about.notes,
         )
+
+
+def _frames(folder: Path, poses: np.ndarray, *, depth_scale_m: float, frame_rate_hz: float) -> tuple[Frame, ...]:
+    for index, pose in enumerate(poses):
+        error = rigidity_error(pose)
+        if error > ROTATION_TOLERANCE:
+            raise CaptureError(
+                f"{folder / 'poses.txt'}:{index + 1}: expected a rigid 4x4, found one that is off by {error:.3g}; write the scan again"
+            )
+    found = {kind: {path.stem: path for path in sorted((folder / kind).glob("*.png"))} for kind in KINDS}
+    names = [f"{index:06d}" for index in range(len(poses))]
+    for kind in KINDS:
+        missing = [name for name in names if name not in found[kind]]
+        if missing:
+            raise CaptureError(f"{folder / kind / missing[0]}.png: expected one image per pose ({len(names)}), found {len(found[kind])}")
+    if not names:
+        raise CaptureError(f"{folder / 'poses.txt'}: expected at least one pose, found none")
+    width, height = image_size(found["color"][names[0]])
+    intrinsics = Intrinsics.from_K(_matrix(folder / "K.txt", columns=3, rows=3), width=width, height=height)
+    return tuple(
+        Frame(
+            frame_id=name,
+            time_s=index / frame_rate_hz,
+            rgb_path=found["color"][name],
+            depth_path=found["depth"][name],
+            depth_scale_m=depth_scale_m,
+            intrinsics=intrinsics,
+            depth_intrinsics=intrinsics,
+            world_from_camera=pose,
+            instance_path=found["instances"][name],
+        )
+        for index, (name, pose) in enumerate(zip(names, poses))
+    )
 
 
 def _scan_folders(root: Path) -> dict[str, Path]:
@@ -151,23 +198,23 @@ def _scan_folders(root: Path) -> dict[str, Path]:
         return {}
     if _is_rooms_folder(root):
         return {root.name: root}
-    return {
-        child.name: child
-        for child in sorted(root.iterdir())
-        if child.is_dir() and not child.name.startswith(".") and _is_rooms_folder(child)
-    }
+    return {child.name: child for child in sorted(root.iterdir()) if not child.name.startswith(".") and _is_rooms_folder(child)}
 
 
 def _is_rooms_folder(folder: Path) -> bool:
-    about = folder / "capture.yaml"
-    return about.is_file() and about.read_bytes()[:64].startswith(f"layout: {LAYOUT}\n".encode())
+    about = folder / CAPTURE_FILE
+    if not about.is_file():
+        return False
+    with about.open("rb") as stream:
+        return stream.read(len(HEADER)) == HEADER.encode()
 
 
-def _matrix(path: Path, *, rows: int, columns: int) -> np.ndarray:
+def _matrix(path: Path, *, columns: int, rows: int | None = None) -> np.ndarray:
+    wanted = f"{'lines' if rows is None else f'{rows} lines'} of {columns} finite numbers"
     try:
         values = np.array([[float(word) for word in line.split()] for line in path.read_text(encoding="utf-8").splitlines()])
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise CaptureError(f"{path}: expected {rows} lines of {columns} numbers, found {error}") from error
-    if values.shape != (rows, columns) or not np.isfinite(values).all():
-        raise CaptureError(f"{path}: expected {rows} lines of {columns} finite numbers, found shape {values.shape}")
+        raise CaptureError(f"{path}: expected {wanted}, found {error}") from error
+    if values.ndim != 2 or values.shape[1] != columns or rows not in (None, len(values)) or not np.isfinite(values).all():
+        raise CaptureError(f"{path}: expected {wanted}, found shape {values.shape}")
     return values

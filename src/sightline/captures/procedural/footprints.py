@@ -1,5 +1,6 @@
 """Footprints: turned rectangles on the floor between two heights, the currency of placing furniture without collisions."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,14 +47,19 @@ def overlap(a: Footprint, b: Footprint) -> bool:
     """Whether two footprints meet, on the floor plan and in height (separating axes); touching is not meeting."""
     if a.low_z_m >= b.high_z_m or b.low_z_m >= a.high_z_m:
         return False
-    between = b.centre_world - a.centre_world
-    if np.hypot(*between) >= np.hypot(*a.half_m) + np.hypot(*b.half_m):
+    x, y = float(b.centre_world[0] - a.centre_world[0]), float(b.centre_world[1] - a.centre_world[1])
+    ax, ay, bx, by = float(a.half_m[0]), float(a.half_m[1]), float(b.half_m[0]), float(b.half_m[1])
+    if math.hypot(x, y) >= math.hypot(ax, ay) + math.hypot(bx, by):
         return False
-    for axis in (*a.axes, *b.axes):
-        reach = np.abs(a.axes @ axis) @ a.half_m + np.abs(b.axes @ axis) @ b.half_m
-        if abs(between @ axis) >= reach - 1e-9:
-            return False
-    return True
+    turn = b.yaw_rad - a.yaw_rad
+    c, s = abs(math.cos(turn)), abs(math.sin(turn))
+    ca, sa, cb, sb = math.cos(a.yaw_rad), math.sin(a.yaw_rad), math.cos(b.yaw_rad), math.sin(b.yaw_rad)
+    return (
+        abs(x * ca + y * sa) < ax + c * bx + s * by - 1e-9
+        and abs(y * ca - x * sa) < ay + s * bx + c * by - 1e-9
+        and abs(x * cb + y * sb) < bx + c * ax + s * ay - 1e-9
+        and abs(y * cb - x * sb) < by + s * ax + c * ay - 1e-9
+    )
 
 
 def inside(outline_world: np.ndarray, footprint: Footprint) -> bool:

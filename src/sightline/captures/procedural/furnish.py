@@ -39,7 +39,7 @@ def _living_room(f: Furnisher, room: Room) -> None:
     rng, area = f.rng, _area_m2(room)
     if area > 15.0 and f.wants(0.45):
         f.against_wall(living.stairs(rng, rise_to_m=f.plan.height_m - 0.02), room, in_corner=True)
-    sofa = f.against_wall(seating.sofa(rng), room, score=_openness(f, room))
+    sofa = f.somewhere_along_walls(seating.sofa, room, score=_openness(f, room))
     if sofa is not None:
         table = f.before(sofa, tables.coffee_table(rng), room, gap_m=float(rng.uniform(0.38, 0.5)), facing=False)
         spot = (table or sofa).world_from_object[:3, 3].copy()
@@ -67,7 +67,7 @@ def _living_room(f: Furnisher, room: Room) -> None:
     for _ in range(2):
         if f.wants(0.7):
             f.against_wall(tables.bookshelf(rng), room, in_corner=bool(rng.random() < 0.5))
-    if area > 18.0 and f.wants(0.5):
+    if area > 14.0 and f.wants(0.6):
         _dining_set(f, room)
     if f.wants(0.85):
         f.against_wall(living.floor_lamp(rng), room, in_corner=True)
@@ -81,7 +81,7 @@ def _living_room(f: Furnisher, room: Room) -> None:
 
 def _bedroom(f: Furnisher, room: Room) -> None:
     rng = f.rng
-    bed = f.against_wall(seating.bed(rng), room, score=_openness(f, room))
+    bed = f.somewhere_along_walls(seating.bed, room, score=_openness(f, room), tries=6)
     if bed is not None:
         stand = tables.nightstand(rng)
         for side in (-1.0, 1.0):
@@ -93,7 +93,7 @@ def _bedroom(f: Furnisher, room: Room) -> None:
                     _scatter(f, one, TABLE_THINGS, 1)
         if f.wants(0.6):
             f.on_top(bed, seating.cushion(rng), at=(float(rng.uniform(-0.2, 0.2)), -0.28), jitter_deg=12.0)
-    f.against_wall(tables.wardrobe(rng), room, in_corner=True)
+    f.somewhere_along_walls(tables.wardrobe, room)
     if f.wants(0.8):
         chest = f.against_wall(tables.dresser(rng), room)
         if chest is not None:
@@ -114,9 +114,7 @@ def _bedroom(f: Furnisher, room: Room) -> None:
 def _kitchen(f: Furnisher, room: Room) -> None:
     rng = f.rng
     _kitchen_run(f, room)
-    fridge = f.against_wall(kitchen.refrigerator(rng), room, in_corner=True)
-    if fridge is None:
-        f.against_wall(kitchen.refrigerator(rng), room)
+    f.somewhere_along_walls(kitchen.refrigerator, room)
     if f.wants(0.95):
         _dining_set(f, room)
     if f.wants(0.4):
@@ -198,10 +196,9 @@ def _hang_at(f: Furnisher, room: Room, design: Design, below: Placed, spot: np.n
 
 def _bathroom(f: Furnisher, room: Room) -> None:
     rng = f.rng
-    if f.against_wall(bathroom.bathtub(rng), room, in_corner=True) is None:
-        f.against_wall(bathroom.bathtub(rng), room)
-    f.against_wall(bathroom.toilet(rng), room)
-    basin = f.against_wall(bathroom.washbasin(rng), room)
+    f.somewhere_along_walls(bathroom.bathtub, room)
+    f.somewhere_along_walls(bathroom.toilet, room)
+    basin = f.somewhere_along_walls(bathroom.washbasin, room)
     if basin is not None:
         mirror = small.mirror(rng)
         spot = basin.world_from_object[:3, 3] + basin.front_world * (basin.design.low[1] - mirror.low[1])
@@ -262,10 +259,11 @@ def _dining_room(f: Furnisher, room: Room) -> None:
 def _dining_set(f: Furnisher, room: Room) -> None:
     """A table with equal chairs around it."""
     rng = f.rng
-    table = f.on_floor(tables.dining_table(rng), room, margin_m=0.62, yaw_step_deg=90.0, tries=80)
-    if table is None:
-        table = f.on_floor(tables.dining_table(rng), room, margin_m=0.45, yaw_step_deg=90.0, tries=80)
-    if table is None:
+    for margin_m in (0.62, 0.55, 0.4, 0.3):
+        table = f.on_floor(tables.dining_table(rng), room, margin_m=margin_m, yaw_step_deg=90.0, tries=60)
+        if table is not None:
+            break
+    else:
         return
     design = seating.chair(rng)
     x, y = table.design.high[0], table.design.high[1]
@@ -320,11 +318,11 @@ def _finish(f: Furnisher, room: Room) -> None:
             _hang(f, room, small.clock, 1, z_m=1.7)
         if f.wants(0.4):
             _hang(f, room, tables.hanging_shelf, 1, z_m=1.35)
-    count = int(rng.integers(1, 4)) if _area_m2(room) > 8.0 else int(rng.integers(0, 2))
+    count = int(rng.integers(2, 5)) if _area_m2(room) > 8.0 else int(rng.integers(1, 3))
     for builder in (FLOOR_THINGS[int(i)] for i in rng.permutation(len(FLOOR_THINGS))[: max(count, 1)]):
         if not f.wants(0.85):
             continue
-        for _ in range(1 + int(rng.random() < 0.35)):
+        for _ in range(1 + int(rng.random() < 0.45)):
             if rng.random() < 0.6:
                 f.against_wall(builder(rng), room)
             else:

@@ -246,7 +246,7 @@ def _openings(
     for room in range(len(names)):
         mine = [i for i in outer if i != entry and max(segments[i].low, segments[i].high) == room and segments[i].length_m >= 1.8]
         mine.sort(key=lambda i: (-segments[i].length_m, i))
-        for index in mine[: 1 if names[room] == "bathroom" else 2]:
+        for index in mine[: 1 if names[room] == "bathroom" or rng.random() < 0.6 else 2]:
             low, high = {"bathroom": (0.5, 0.7)}.get(names[room], (1.1, 1.9))
             sill_m = {"bathroom": 1.35, "kitchen": 1.1}.get(names[room], float(rng.choice([0.75, 0.9])))
             width_m = float(np.round(min(rng.uniform(low, high), segments[index].length_m - 0.7), 2))

@@ -26,6 +26,17 @@ class Placed:
     world_from_object: np.ndarray
     room_index: int
     support: int = -1
+    footprint: Footprint = field(init=False)
+    front_zone: Footprint | None = field(init=False)  # the floor before it that it needs free
+
+    def __post_init__(self) -> None:
+        low, high = self.design.low, self.design.high
+        object.__setattr__(self, "footprint", _footprint(low, high, self.world_from_object))
+        zone = None
+        if self.design.clearance_m > 0.0:
+            before_low, before_high = np.array([low[0], high[1], FLAT_M]), high + [0.0, self.design.clearance_m, 0.0]
+            zone = _footprint(before_low, before_high, self.world_from_object)
+        object.__setattr__(self, "front_zone", zone)
 
     @property
     def yaw_rad(self) -> float:
@@ -34,20 +45,6 @@ class Placed:
     @property
     def front_world(self) -> np.ndarray:
         return self.world_from_object[:3, 1]
-
-    @property
-    def footprint(self) -> Footprint:
-        return _footprint(self.design.low, self.design.high, self.world_from_object)
-
-    @property
-    def front_zone(self) -> Footprint | None:
-        """The floor before it that it needs free."""
-        if self.design.clearance_m <= 0.0:
-            return None
-        low, high = self.design.low.copy(), self.design.high.copy()
-        low[1], high[1] = high[1], high[1] + self.design.clearance_m
-        low[2] = FLAT_M
-        return _footprint(low, high, self.world_from_object)
 
 
 def _footprint(low: np.ndarray, high: np.ndarray, world_from_object: np.ndarray) -> Footprint:
@@ -103,6 +100,22 @@ class Furnisher:
                 spot = a + along * (start - low[0]) + inward * (WALL_GAP_M - low[1])
                 candidates.append(self._posed(design, room, np.array([*spot, z_m]), yaw_rad))
         return self._first_or_best(candidates, room, score, ignore)
+
+    def somewhere_along_walls(
+        self,
+        builder: Callable[[np.random.Generator], Design],
+        room: Room,
+        *,
+        tries: int = 3,
+        score: Callable[[Placed], float] | None = None,
+    ) -> Placed | None:
+        """Back to a wall, in a corner where there is one free, drawing again when a piece is too large."""
+        for _ in range(tries):
+            design = builder(self.rng)
+            placed = self.against_wall(design, room, score=score, in_corner=score is None) or self.against_wall(design, room, score=score)
+            if placed is not None:
+                return placed
+        return None
 
     def on_floor(
         self,

@@ -35,9 +35,9 @@ class Lighting:
     shade: FloorShade
     ceiling_z_m: float
     linked: np.ndarray  # (L, R) bool: lamp l shines into room r, its own or one beside it through an opening
-    lamp_strength: float = 2.1
-    sun_strength: float = 1.0
-    ambient: float = 0.44
+    lamp_strength: float = 2.6
+    sun_strength: float = 1.1
+    ambient: float = 0.52
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -87,7 +87,7 @@ def _line(x, width, footprint):
 @numba.njit(cache=True, error_model="numpy")
 def _fade(footprint, scale):
     """Detail finer than a pixel fades to its mean."""
-    return min(max(1.5 - 1.5 * footprint / scale, 0.0), 1.0)
+    return min(max(1.5 - 3.0 * footprint / scale, 0.0), 1.0)
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -57,13 +57,13 @@ class Design:
     tops: tuple[Top, ...] = ()
     clearance_m: float = 0.0  # free floor its front needs to be of use
 
-    @property
-    def low(self) -> np.ndarray:
-        return extents(self.solids)[0]
+    low: np.ndarray = field(init=False)  # (3,) exact extents in the object's frame
+    high: np.ndarray = field(init=False)
 
-    @property
-    def high(self) -> np.ndarray:
-        return extents(self.solids)[1]
+    def __post_init__(self) -> None:
+        low, high = extents(self.solids)
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
 
 
 @dataclass(slots=True)

@@ -123,7 +123,7 @@ def bed(rng: np.random.Generator) -> Design:
         m.ball((centre, -y + 0.3, 0.5), (0.3, 0.19, 0.085), linen)
     top = Top(low=(-x + 0.1, -y + 0.7), high=(x - 0.1, y - 0.1), z_m=0.5)
     return Design(
-        category="bed", colour=cover.colour, material="fabric", solids=tuple(m.solids), has_front=True, tops=(top,), clearance_m=0.55
+        category="bed", colour=cover.colour, material="fabric", solids=tuple(m.solids), has_front=True, tops=(top,), clearance_m=0.4
     )
 
 
