@@ -177,8 +177,8 @@ def test_pictures_in_no_order_are_paired_by_what_they_see(tmp_path):
 
 
 def test_a_dense_recording_is_judged_on_frames_that_are_apart(tmp_path):
-    """72 frames, 5 degrees apart: the verdict must not be diluted by neighbours."""
-    dense = walk(72)
+    """48 frames, 7.5 degrees apart: the verdict must not be diluted by neighbours."""
+    dense = walk(48)
     folder = write_scan(tmp_path / "scan", dense)
     assert verify(folder).agreement > 0.99
     write_poses(folder, inverses(dense))
