@@ -10,7 +10,7 @@ from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import apply, inverse, look_at
 
 CAMERA = Intrinsics.from_field_of_view(horizontal_deg=75.0, width=320, height=240)
-CATEGORIES = ("chair", "chair", "chair", "table", "lamp", "cabinet", "plant", "coffee_table", "shelf", "tv")
+CATEGORIES = ("chair", "chair", "chair", "table", "lamp", "cabinet", "plant", "washing_machine", "shelf", "tv")
 
 
 def ring_of_cameras(count: int, *, seed: int = 0) -> np.ndarray:

@@ -9,6 +9,7 @@ from sightline.facts.fact import PointFacts
 from sightline.geometry.boxes import Box
 from sightline.geometry.transforms import apply, look_at, rigid
 from sightline.questions.engine import ask_all
+from sightline.questions.object_count import sounds_alike
 from sightline.questions.question import TaskOptions
 
 LOOKING_NORTH = look_at(np.array([0.0, 0.0, 1.5]), np.array([0.0, 5.0, 1.5]))  # camera right is world +x, forward is world +y
@@ -190,6 +191,16 @@ def test_the_count_is_asked_only_where_every_one_is_shown():
     behind = box_object(3, "chair", [0.0, -5.0, 1.5], [0.5, 0.5, 0.5])
     result = ask_all(facts_of(LOOKING_NORTH[None], (*chairs, behind)), ["object_count"], seed=0, options=TaskOptions())
     assert result.questions == () and result.skip_counts == {"object_count": {"not_all_shown": 1}}
+
+
+def test_a_count_that_hangs_on_the_word_is_not_asked():
+    """An armchair beside the chairs: are there three chairs or four?"""
+    chairs = [box_object(index, "chair", [x, 5.0, 1.5], [0.5, 0.5, 0.5]) for index, x in enumerate((-1.5, 0.0))]
+    beside = box_object(2, "armchair", [1.5, 5.0, 1.5], [0.5, 0.5, 0.5])
+    result = ask_all(facts_of(LOOKING_NORTH[None], (*chairs, beside)), ["object_count"], seed=0, options=TaskOptions())
+    assert {one.evidence["category"] for one in result.questions} == {"armchair"}
+    assert result.skip_counts == {"object_count": {"another_category_sounds_alike": 1}}
+    assert sounds_alike("shelf", ["bookshelf"]) and sounds_alike("desk", ["table"]) and not sounds_alike("bookshelf", ["bookshelf", "sofa"])
 
 
 def test_without_dots_only_objects_of_a_unique_category_are_named():

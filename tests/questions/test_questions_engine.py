@@ -159,13 +159,17 @@ def test_options_are_validated_by_name_and_kind():
     assert build(TaskOptions, {"max_per_scan": 3, "extra": {"camera_distance": {"decimals": 2}}}, where="x").max_per_scan == 3
     with pytest.raises(UnknownNameError, match="Did you mean 'max_per_scan'"):
         build(TaskOptions, {"max_per_scam": 3}, where="generate")
-    with pytest.raises(ConfigError, match="max_per_scan"):
-        build(TaskOptions, {"max_per_scan": "many"}, where="generate")
+    for wrong in ({"max_per_scan": "many"}, {"max_per_scan": 0}, {"min_overlap": 1.5}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            build(TaskOptions, wrong, where="generate")
 
 
 def test_categories_are_spoken():
     assert spoken("coffee_table") == "coffee table" and spoken("tv_stand") == "TV stand"
-    assert [plural(one) for one in ("chair", "bookshelf", "coffee_table", "box", "vase", "tv", "stairs", "toy", "battery")] == [
+    assert [
+        plural(one)
+        for one in ("chair", "bookshelf", "coffee_table", "box", "vase", "tv", "stairs", "toy", "battery", "toy_blocks", "glass")
+    ] == [
         "chairs",
         "bookshelves",
         "coffee tables",
@@ -175,4 +179,6 @@ def test_categories_are_spoken():
         "stairs",
         "toys",
         "batteries",
+        "toy blocks",
+        "glasses",
     ]

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
+from pydantic import Field
 
 from sightline.answers.answer import Answer
 from sightline.catalog import Catalog
@@ -58,11 +59,11 @@ class Skip:
 class TaskOptions:
     """What the caller may set for every task."""
 
-    max_per_scan: int = 40  # questions wanted of one task in one scan
-    max_per_frame: int = 10  # of which at most this many show the same frame
+    max_per_scan: Annotated[int, Field(ge=1)] = 40  # questions wanted of one task in one scan
+    max_per_frame: Annotated[int, Field(ge=1)] = 10  # of which at most this many show the same frame
     mark_objects: bool = True  # put a coloured dot on each named object, so that the question needs no recognition
-    min_overlap: float = 0.15  # of the frames of one question, intersection over union of visible points
-    max_overlap: float = 0.9
+    min_overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.15  # of the frames of one question, intersection over union of visible points
+    max_overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     balance: bool = True  # even out answers: directions and letters equally often, distances spread over their range
     shuffle_options: bool = True  # False: options always in the same order, so that a letter means one word
     extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # task -> its own margins by name, see each task's MARGINS

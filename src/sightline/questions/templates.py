@@ -9,7 +9,7 @@ from sightline.questions.question import Mark
 
 _PLURALS = {"shelf": "shelves", "bookshelf": "bookshelves", "knife": "knives", "person": "people", "child": "children", "mouse": "mice"}
 _CAPITALS = {"tv": "TV", "tvs": "TVs"}
-_UNCHANGED = frozenset(("stairs", "blinds", "curtains", "scissors", "clothes", "shoes"))
+_SINGULAR_ENDINGS = ("ss", "us", "is")  # other words in s are plural already: stairs, curtains, toy blocks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,10 +38,10 @@ def plural(category: str) -> str:
     *before, last = spoken(category).split()
     if last in _CAPITALS.values():
         return " ".join([*before, last + "s"])
-    if last in _UNCHANGED:
-        many = last
-    elif last in _PLURALS:
+    if last in _PLURALS:
         many = _PLURALS[last]
+    elif last.endswith("s") and not last.endswith(_SINGULAR_ENDINGS):
+        many = last
     elif last.endswith(("s", "x", "z", "ch", "sh")):
         many = last + "es"
     elif last.endswith("y") and last[-2:-1] not in "aeiou":
