@@ -56,21 +56,23 @@ def card_text(sample: Sample) -> CardText:
     """Everything a card says about a sample."""
     answer_format = sample.answer_format
     options: tuple[Option, ...] = ()
-    answer = sample.answer_text
+    answer, question = sample.answer_text, sample.question
     if isinstance(answer_format, Choice):
         pairs = zip(answer_format.letters, answer_format.options)
         options = tuple(Option(letter=letter, words=words, is_truth=letter == sample.answer_value) for letter, words in pairs)
+        question = question.removesuffix(answer_format.listing).rstrip()  # the card lists the options itself
         answer = f"{sample.answer_text}. {answer_format.option_of(str(sample.answer_value))}"
     elif isinstance(answer_format, Number) and answer_format.unit:
         answer = f"{sample.answer_text} {UNITS[answer_format.unit]}"
     return CardText(
         task=sample.task,
         title=plain_name(sample.task),
-        question=sample.question,
+        question=question,
         options=options,
         answer=answer,
         checks=tuple(fact(name, value) for name, value in sample.evidence.items()),
         provenance=(
+            Fact(name="prompt", value=sample.prompt),
             Fact(name="sample", value=sample.sample_id),
             Fact(name="scan", value=sample.scan_id),
             Fact(name="frames", value=", ".join(sample.frame_ids)),
@@ -175,7 +177,7 @@ def _blocks(words: CardText) -> list[_Block]:
     return [
         _wrapped(head, 16, GREY),
         _wrapped(words.question, 21, INK),
-        _wrapped(options if options and options.lower() not in words.question.lower() else "", 18, INK),
+        _wrapped(options, 18, INK),
         _wrapped(f"Answer: {words.answer}", 20, GREEN),
         _wrapped(checks if words.checks else "", 16, GREEN),
         _wrapped(origin, 15, GREY),

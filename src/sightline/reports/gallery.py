@@ -15,7 +15,7 @@ from sightline.questions.question import TASKS
 from sightline.reports import svg
 from sightline.reports.cards import CardText, card_text
 from sightline.reports.cloud import evenly
-from sightline.reports.marks import css, dot, object_under, wireframe
+from sightline.reports.marks import css, dot, object_under, objects_seen, wireframe
 from sightline.reports.svg import Markup
 from sightline.samples.sample import Sample
 from sightline.scenes.scene import Scene
@@ -24,6 +24,7 @@ from sightline.scenes.store import SceneStore
 EMBED_BYTES = 8_000_000  # of base64 for all frames of a report, which shall stay under 12 MB
 EMBED_WIDTHS_PX = (640, 480, 400, 320, 240, 160)  # tried in this order until the frames fit
 JPEG_QUALITY = 84
+COUNTED_COLOUR = "#ff2d9b"  # no dot has it
 OBJECT_FACTS = frozenset(("objects", "object_views", "object_pairs"))
 
 
@@ -137,15 +138,14 @@ def question_card(sample: Sample, library: FrameLibrary) -> QuestionCard:
 
 
 def _boxes(sample: Sample, frame_id: str, scene: Scene) -> list[Markup | None]:
-    """The boxes of the objects that the sample's marks point at, in every frame; marks of label-free tasks name no object."""
+    """The boxes of the objects that a question is about: those its marks point at, or the counted ones that the frame sees."""
     if not scene.objects or sample.task not in TASKS or not TASKS[sample.task].needs & OBJECT_FACTS:
         return []
-    drawn = []
-    for mark in sample.marks:
-        found = object_under(mark, frame=scene.frame(mark.frame_id), objects=scene.objects)
-        if found is not None:
-            drawn.append(wireframe(found.box, frame=scene.frame(frame_id), colour=css(mark)))
-    return drawn
+    frame, category = scene.frame(frame_id), sample.evidence.get("category")
+    if not sample.marks and isinstance(category, str):
+        return [wireframe(one.box, frame=frame, colour=COUNTED_COLOUR) for one in objects_seen(scene, frame, category=category)]
+    pairs = [(mark, object_under(mark, frame=scene.frame(mark.frame_id), objects=scene.objects)) for mark in sample.marks]
+    return [wireframe(found.box, frame=frame, colour=css(mark)) for mark, found in pairs if found is not None]
 
 
 def chosen_samples(samples: Sequence[Sample], per_task: int) -> list[Sample]:

@@ -10,10 +10,12 @@ from sightline.geometry.boxes import Box
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.depth import depth_at
 from sightline.geometry.transforms import apply, inverse
+from sightline.geometry.visibility import unpack_words, visible_words
 from sightline.questions.question import Mark
 from sightline.reports import svg
 from sightline.reports.cards import mark_rgb
 from sightline.reports.svg import Markup
+from sightline.scenes.scene import Scene
 
 RADIUS_SHARE = 1 / 40  # radius of a dot as a share of the image's longer side: seen at a glance, hides little
 NEAR_M = 0.05  # edges are cut where they pass the camera
@@ -91,3 +93,20 @@ def object_under(mark: Mark, *, frame: Frame, objects: Sequence[SceneObject]) ->
     point_world = apply(frame.world_from_camera, frame.intrinsics.unproject(uv, depth_m))
     holding = [one for one in objects if one.box.contains(point_world, margin_m=ON_SURFACE_M).all()]
     return min(holding, key=lambda one: (one.box.volume_m3, one.object_id), default=None)
+
+
+def objects_seen(scene: Scene, frame: Frame, *, category: str) -> list[SceneObject]:
+    """Objects of a category of which the frame sees at least one point of the cloud."""
+    wanted = [one for one in scene.objects or () if one.category == category]
+    if not wanted or scene.point_object_ids is None or frame.depth_path is None:
+        return []
+    rows = np.flatnonzero(np.isin(scene.point_object_ids, [one.object_id for one in wanted]))
+    words = visible_words(
+        scene.points_world[rows],
+        depth_m=read_depth_m(frame.depth_path, depth_scale_m=frame.depth_scale_m),
+        depth_intrinsics=frame.depth_intrinsics,
+        intrinsics=frame.intrinsics,
+        world_from_camera=frame.world_from_camera,
+    )
+    seen = set(scene.point_object_ids[rows[unpack_words(words, len(rows))]].tolist())
+    return [one for one in wanted if one.object_id in seen]

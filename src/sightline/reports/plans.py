@@ -20,9 +20,11 @@ from sightline.scenes.scene import Scene
 
 PLAN_PX = 620.0
 MAX_HEIGHT_PX = 560.0
-MARGIN_M = 0.45
+MARGIN_M = 0.4
+FOOT_PX = 34.0  # room for the scale bar
 BACKDROP_CELL_M = 0.03
-VIEW_PX = 26.0  # length of a drawn view wedge
+HANGING_M = 1.7  # what starts this high above the floor of the scene hangs over other things and is drawn as an outline
+VIEW_PX = 21.0  # length of a drawn view wedge
 MAX_VIEWS = 14
 LETTER_PX = 6.3  # mean width of a letter of the 12 px label font
 FLAT = frozenset(("rug", "carpet", "mat"))  # drawn first and faintly: other things stand on them
@@ -58,7 +60,8 @@ def plan(scene: Scene, *, cloud: ColouredCloud | None = None) -> Markup:
     elif cloud is not None:
         drawn.append(_backdrop(cloud, sheet))
     objects = sorted(scene.objects or (), key=_drawing_order)
-    drawn.extend(_object(one, sheet) for one in objects)
+    floor_z_m = _floor_z_m(scene)
+    drawn.extend(_object(one, sheet, floor_z_m=floor_z_m) for one in objects)
     if scene.structure is not None:
         drawn.extend(_walls(scene.structure, sheet))
     drawn.extend(_path(scene, sheet))
@@ -80,11 +83,10 @@ def _sheet(scene: Scene, cloud: ColouredCloud | None) -> Sheet:
     if not spots:
         raise SceneError(f"scan '{scene.scan_id}': expected frames, objects or walls to draw a plan of, found none")
     low, high = np.min(spots, axis=0) - MARGIN_M, np.max(spots, axis=0) + MARGIN_M
-    px_per_m = min(PLAN_PX / (high[0] - low[0]), MAX_HEIGHT_PX / (high[1] - low[1]))
-    width_px, height_px = (high - low) * px_per_m
-    return Sheet(
-        left_m=float(low[0]), top_m=float(high[1]), px_per_m=float(px_per_m), width_px=float(width_px), height_px=float(height_px) + 34.0
-    )
+    px_per_m = float(min(PLAN_PX / (high[0] - low[0]), MAX_HEIGHT_PX / (high[1] - low[1])))
+    left_m = float(low[0] + high[0] - PLAN_PX / px_per_m) / 2.0  # every plan is equally wide, so that its letters are equally large
+    height_px = float(high[1] - low[1]) * px_per_m + FOOT_PX
+    return Sheet(left_m=left_m, top_m=float(high[1]), px_per_m=px_per_m, width_px=PLAN_PX, height_px=height_px)
 
 
 def _rooms(structure: Structure, sheet: Sheet) -> list[Markup]:
@@ -111,11 +113,11 @@ def _walls(structure: Structure, sheet: Sheet) -> list[Markup]:
     for opening in structure.openings:
         if opening.wall_id not in walls:
             raise SceneError(f"{opening.kind}: expected wall {opening.wall_id} that it lies in, found walls {sorted(walls)}")
-        drawn.append(_opening(opening, walls[opening.wall_id], sheet))
+        drawn.append(_opening(opening, walls[opening.wall_id], structure, sheet))
     return drawn
 
 
-def _opening(opening: Opening, wall: Wall, sheet: Sheet) -> Markup:
+def _opening(opening: Opening, wall: Wall, structure: Structure, sheet: Sheet) -> Markup:
     along = (wall.b_world - wall.a_world)[:2].astype(np.float64)
     along /= np.linalg.norm(along)
     across = np.array([-along[1], along[0]])
@@ -131,13 +133,28 @@ def _opening(opening: Opening, wall: Wall, sheet: Sheet) -> Markup:
             (cx, cy), (dx, dy) = sheet.xy(start + offset), sheet.xy(end + offset)
             parts.append(svg.line(cx, cy, dx, dy, class_="window"))
     elif opening.kind == "door":
-        leaf_x, leaf_y = sheet.xy(start + across * opening.width_m)
-        radius = opening.width_m * sheet.px_per_m
-        arc = (
-            f"M{svg.number(leaf_x)} {svg.number(leaf_y)}A{svg.number(radius)} {svg.number(radius)} 0 0 1 {svg.number(bx)} {svg.number(by)}"
-        )
-        parts += [svg.line(ax, ay, leaf_x, leaf_y, class_="door"), svg.element("path", d=arc, class_="swing")]
+        parts += _door(start, end, across * _swing_side(centre, across, opening, structure), sheet)
     return svg.group(parts)
+
+
+def _door(hinge: np.ndarray, end: np.ndarray, across: np.ndarray, sheet: Sheet) -> list[Markup]:
+    """An open leaf at the hinge and the arc it swings through to the other end of its gap."""
+    (hinge_x, hinge_y), (end_x, end_y) = sheet.xy(hinge), sheet.xy(end)
+    radius = float(np.hypot(end_x - hinge_x, end_y - hinge_y))
+    leaf_x, leaf_y = sheet.xy(hinge + across * radius / sheet.px_per_m)
+    turn = (leaf_x - hinge_x) * (end_y - hinge_y) - (leaf_y - hinge_y) * (end_x - hinge_x)  # > 0: clockwise on the page
+    numbers = [svg.number(value) for value in (leaf_x, leaf_y, radius, radius, end_x, end_y)]
+    arc = "M{} {}A{} {} 0 0 {} {} {}".format(*numbers[:4], int(turn > 0), *numbers[4:])
+    return [svg.line(hinge_x, hinge_y, leaf_x, leaf_y, class_="door"), svg.element("path", d=arc, class_="swing")]
+
+
+def _swing_side(centre: np.ndarray, across: np.ndarray, opening: Opening, structure: Structure) -> float:
+    """+1 or -1: the side of the wall on which the first of the door's rooms lies."""
+    outline = next((room.outline_world for room in structure.rooms if room.room_index in opening.rooms), None)
+    if outline is None:
+        return 1.0
+    sides = centre + np.array([[1.0], [-1.0]]) * across * 0.3
+    return 1.0 if _is_inside(sides, outline)[0] else -1.0
 
 
 def _drawing_order(one: SceneObject) -> tuple[bool, float, int]:
@@ -157,10 +174,18 @@ def hue_of(category: str) -> int:
     return (zlib.crc32(category.encode("utf-8")) * 137) % 360
 
 
-def _object(one: SceneObject, sheet: Sheet) -> Markup:
+def _floor_z_m(scene: Scene) -> float:
+    if scene.structure is not None and scene.structure.rooms:
+        return min(room.floor_z_m for room in scene.structure.rooms)
+    return min((float(one.box.corners_world()[:, 2].min()) for one in scene.objects or ()), default=0.0)
+
+
+def _object(one: SceneObject, sheet: Sheet, *, floor_z_m: float) -> Markup:
     size = " \u00d7 ".join(f"{metres:.2f}" for metres in one.box.size_m)
     hue = hue_of(one.category)
-    style = f"fill:hsl({hue} 60% 55%/{0.25 if one.category in FLAT else 0.55});stroke:hsl({hue} 55% 45%)"
+    is_hanging = float(one.box.corners_world()[:, 2].min()) > floor_z_m + HANGING_M
+    opacity = 0.05 if is_hanging else 0.25 if one.category in FLAT else 0.55
+    style = f"fill:hsl({hue} 60% 55%/{opacity});stroke:hsl({hue} 55% 45%)" + (";stroke-dasharray:4 3" if is_hanging else "")
     parts: list[svg.Child] = [
         svg.element("title", f"{one.category} {one.object_id}: {size} m"),
         svg.element("polygon", points=sheet.points(_footprint(one)), class_="object", style=style),
@@ -224,12 +249,17 @@ def _roomy_spots(outline: np.ndarray) -> np.ndarray:
     offset, side = spots[:, None] - a, b - a
     along = np.clip((offset * side).sum(axis=2) / (side**2).sum(axis=1), 0.0, 1.0)
     gap_m = np.linalg.norm(offset - along[:, :, None] * side, axis=2).min(axis=1)
-    # a ray to the right crosses the outline an odd number of times from inside
+    is_inside = _is_inside(spots, outline)
+    return spots[is_inside][np.argsort(-gap_m[is_inside], kind="stable")]
+
+
+def _is_inside(spots: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """Which places `(K, 2)` lie inside an outline: a ray to the right crosses it an odd number of times."""
+    a, b = outline, np.roll(outline, -1, axis=0)
     spans = (a[:, 1] > spots[:, None, 1]) != (b[:, 1] > spots[:, None, 1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        crossing_x = a[:, 0] + (spots[:, None, 1] - a[:, 1]) / side[:, 1] * side[:, 0]
-    is_inside = (spans & (spots[:, None, 0] < crossing_x)).sum(axis=1) % 2 == 1
-    return spots[is_inside][np.argsort(-gap_m[is_inside], kind="stable")]
+        crossing_x = a[:, 0] + (spots[:, None, 1] - a[:, 1]) / (b - a)[:, 1] * (b - a)[:, 0]
+    return (spans & (spots[:, None, 0] < crossing_x)).sum(axis=1) % 2 == 1
 
 
 def _place(taken: list[tuple[float, float, float, float]], x: float, y: float, content: str) -> bool:
@@ -254,7 +284,7 @@ def _backdrop(cloud: ColouredCloud, sheet: Sheet) -> Markup:
     """The cloud from above as a picture, the highest point of each cell on top."""
     below = ~cloud.is_overhead
     columns = max(1, round(sheet.width_px / sheet.px_per_m / BACKDROP_CELL_M))
-    rows = max(1, round((sheet.height_px - 34.0) / sheet.px_per_m / BACKDROP_CELL_M))
+    rows = max(1, round((sheet.height_px - FOOT_PX) / sheet.px_per_m / BACKDROP_CELL_M))
     points_world, colours = cloud.points_world[below], cloud.colours[below]
     column = np.floor((points_world[:, 0] - sheet.left_m) / BACKDROP_CELL_M).astype(np.int64)
     row = np.floor((sheet.top_m - points_world[:, 1]) / BACKDROP_CELL_M).astype(np.int64)

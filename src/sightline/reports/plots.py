@@ -11,7 +11,8 @@ from sightline.reports.svg import Markup
 BAR_PX, BAR_GAP_PX, ROW_GAP_PX = 15.0, 3.0, 20.0
 LABEL_PX, VALUE_PX = 190.0, 62.0  # room left of the bars for task names, right of them for numbers
 CHART_PX = 860.0
-HEADLINE_SERIES, RIVAL_SERIES = 1, (0, 2, 3, 4)  # colours of the page's style
+HEADLINE_SERIES, BLIND_SERIES, RIVAL_SERIES = 1, 3, (0, 2, 4)  # colours of the page's style
+NOISY = 4.0  # a curve that goes up and down this many times its range is read by its running mean
 MAX_POINTS = 400  # of one drawn curve; more cannot be seen
 
 
@@ -92,6 +93,9 @@ def score_bars(rows: Sequence[BarRow], *, label: str) -> Markup:
                     "path", title, d=f"M{svg.number(x)} {svg.number(top - 5)}V{svg.number(top + height + 5)}", class_=f"tick {tick.kind}"
                 )
             )
+        for index, bar in enumerate(row.bars):  # last, so that no tick hides a number
+            words, x = f"{100 * bar.value.mean:.1f}", x_of(max(bar.value.high, bar.value.mean)) + 8
+            drawn.append(svg.text(x, top + index * (BAR_PX + BAR_GAP_PX) + BAR_PX / 2 + 4, words, class_="value"))
     return svg.canvas(drawn, width=CHART_PX, height=bottom + 24, label=label, class_="chart bars")
 
 
@@ -106,7 +110,6 @@ def _bar(bar: Bar, top: float, *, left: float, x_of) -> list[Markup]:  # noqa: A
     return [
         svg.rect(left, top, max(end - left, 1.0), BAR_PX, svg.element("title", words), class_=f"bar series-{bar.series}", rx=2),
         svg.element("path", d=whisker, class_="whisker"),
-        svg.text(max(high, end) + 8, middle + 4, f"{100 * interval.mean:.1f}", class_="value"),
     ]
 
 
@@ -159,7 +162,8 @@ def histogram(
     counts: Sequence[int], labels: Sequence[str], *, title: str, series: int = 0, width: float = 300.0, height: float = 150.0
 ) -> Markup:
     """Bars of counts with a label under each; labels thin out where they would touch."""
-    left, top, right, bottom = 6.0, 30.0, width - 6.0, height - 22.0
+    shows_counts = len(counts) <= 8
+    left, top, right, bottom = 6.0, 42.0 if shows_counts else 28.0, width - 6.0, height - 22.0
     step = (right - left) / max(len(counts), 1)
     peak = max([*counts, 1])
     widest = max((len(one) for one in labels), default=1) * 6.2 + 6  # px of an 11 px digit
@@ -172,7 +176,7 @@ def histogram(
         drawn.append(svg.rect(x + step * 0.08, bottom - bar_height, step * 0.84, bar_height, words, class_=f"bar series-{series}", rx=1.5))
         if index % every == 0:
             drawn.append(svg.text(x + step / 2, bottom + 15, label, class_="axis", text_anchor="middle"))
-        if len(counts) <= 8:
+        if shows_counts:
             drawn.append(svg.text(x + step / 2, bottom - bar_height - 4, str(count), class_="axis", text_anchor="middle"))
     return svg.canvas(drawn, width=width, height=height, label=title)
 
@@ -201,9 +205,10 @@ def _only_positive(curve: Curve) -> Curve:
 
 
 def _running_mean(curve: Curve) -> Curve | None:
-    """Mean over the last 5 % of a curve, or None where it is too short to need one."""
+    """Mean over the last 5 % of a curve, or None where it is too short or too smooth to need one."""
     window = len(curve.y) // 20
-    if window < 2:
+    climbed = sum(abs(after - before) for before, after in zip(curve.y, curve.y[1:]))
+    if window < 2 or climbed <= NOISY * (max(curve.y) - min(curve.y)):
         return None
     total, means = 0.0, []
     for index, value in enumerate(curve.y):

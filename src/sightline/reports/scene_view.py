@@ -27,9 +27,9 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("viser", "view") from error
 
 MAX_POINTS = 60_000
-MAX_FRUSTUMS = 24
+MAX_FRUSTUMS = 16
 THUMBNAIL_PX = 128
-FRUSTUM_M = 0.16
+FRUSTUM_M = 0.13
 MIN_POINT_M, MAX_POINT_M = 0.006, 0.06
 LINE_M = 0.012
 PATH_COLOUR = (214, 51, 108)
@@ -86,12 +86,15 @@ def _fill(server: viser.ViserServer, scene: Scene, cloud: ColouredCloud) -> None
 
 
 def _spacing_m(points_world: np.ndarray) -> float:
-    """Median distance to the nearest neighbour: dots of this size close the surface without hiding its detail."""
-    some = points_world[:: max(1, len(points_world) // 2000)]
-    if len(points_world) < 2:
+    """Median distance to the fourth neighbour: dots of this size close the surface without hiding its detail.
+
+    The fourth, because points of a voxel cloud come in pairs on both sides of a voxel's border.
+    """
+    if len(points_world) < 5:
         return MAX_POINT_M
-    nearest_m = cKDTree(points_world).query(some, k=2)[0][:, 1]
-    return float(np.clip(np.median(nearest_m), MIN_POINT_M, MAX_POINT_M))
+    some = points_world[:: max(1, len(points_world) // 2000)]
+    fourth_m = cKDTree(points_world).query(some, k=5)[0][:, 4]
+    return float(np.clip(np.median(fourth_m), MIN_POINT_M, MAX_POINT_M))
 
 
 def _add_points(server: viser.ViserServer, name: str, cloud: ColouredCloud, which: np.ndarray, *, size_m: float, visible: bool) -> None:
@@ -128,7 +131,7 @@ def _add_cameras(server: viser.ViserServer, scene: Scene) -> None:
             fov=2.0 * float(np.arctan(frame.intrinsics.height / 2.0 / frame.intrinsics.fy)),
             aspect=frame.intrinsics.width / frame.intrinsics.height,
             scale=FRUSTUM_M,
-            thickness=LINE_M * 0.6,
+            thickness=LINE_M * 0.5,
             color=PATH_COLOUR,
             image=_thumbnail(frame),
             jpeg_quality=80,
@@ -148,7 +151,7 @@ def _aim(server: viser.ViserServer, low: np.ndarray, high: np.ndarray) -> None:
     """Start above a corner, looking down into the room, far enough to see all of it."""
     centre = (low + high) / 2.0
     reach = float(np.linalg.norm(high[:2] - low[:2]))
-    server.initial_camera.position = centre + np.array([-0.36, -0.58, 0.72]) * reach
+    server.initial_camera.position = centre + np.array([-0.39, -0.63, 0.8]) * reach
     server.initial_camera.look_at = centre - np.array([0.0, 0.0, 0.06 * reach])
     server.initial_camera.up = np.array([0.0, 0.0, 1.0])
     server.initial_camera.fov = float(np.radians(50.0))

@@ -17,6 +17,7 @@ from sightline.reports.svg import Markup
 from sightline.samples.sample import Sample
 
 BASELINE_NAMES = {"chance": "chance", "most_frequent": "most frequent answer", "blind": "blind (no images)"}
+BLIND = "blind"  # the model that is shown no image
 LOG_SCALE = frozenset(("loss",))
 BINS = 14
 MAX_WORDS = 10  # options shown in one histogram
@@ -109,7 +110,7 @@ def scores(inputs: ReportInputs) -> Scores | None:
 def _twin(verdict: Verdict) -> Comparison | None:
     """The rival whose paired difference is shown: of the models whose replies are known the last one that sees."""
     paired = [one for one in verdict.comparisons if one.differences is not None]
-    return next((one for one in reversed(paired) if one.rival != "blind"), paired[0] if paired else None)
+    return next((one for one in reversed(paired) if one.rival != BLIND), paired[0] if paired else None)
 
 
 def _score_row(task: str, models: Sequence[Evaluation], headline: Evaluation, baselines: Sequence[str], verdict: Verdict) -> ScoreRow:
@@ -166,13 +167,15 @@ def training_charts(runs: Sequence[TrainingRun], headline: str | None) -> tuple[
 
 
 def series_of(models: Sequence[str], headline: str | None = None) -> dict[str, int]:
-    """A colour for every model; the headline model, or the last one, has its own."""
+    """A colour for every model; the headline model (or the last one) and the blind one have their own."""
     headline = headline if headline in models else (models[-1] if models else None)
-    others = [model for model in models if model != headline]
-    return {
-        model: plots.HEADLINE_SERIES if model == headline else plots.RIVAL_SERIES[others.index(model) % len(plots.RIVAL_SERIES)]
-        for model in models
-    }
+    others = [model for model in models if model not in (headline, BLIND)]
+    colours = {model: plots.RIVAL_SERIES[index % len(plots.RIVAL_SERIES)] for index, model in enumerate(others)}
+    if BLIND in models:
+        colours[BLIND] = plots.BLIND_SERIES
+    if headline is not None:
+        colours[headline] = plots.HEADLINE_SERIES
+    return {model: colours[model] for model in models}
 
 
 def splits_of(samples: Sequence[Sample]) -> tuple[str, ...]:
