@@ -18,7 +18,7 @@ from sightline.geometry.boxes import Box
 from sightline.questions.question import Mark
 from sightline.reports import plots, svg
 from sightline.reports.cloud import UNSEEN, coloured_cloud, evenly
-from sightline.reports.curves import read_metrics
+from sightline.reports.curves import in_order, read_metrics
 from sightline.reports.gallery import FrameLibrary, question_card
 from sightline.reports.marks import edges_uv, object_under
 from sightline.reports.plans import plan
@@ -144,6 +144,11 @@ def test_metrics_are_read_by_name_with_gaps_and_refused_by_line(tmp_path):
             read_metrics(path)
     with pytest.raises(DataError, match="no file"):
         read_metrics(tmp_path / "none.jsonl")
+
+
+def test_charts_stand_in_the_usual_order():
+    names = ["zeal", "gate", "validation/object_count", "seconds", "loss", "validation/loss"]
+    assert in_order(names) == ["loss", "validation/loss", "validation/object_count", "gate", "zeal"]
 
 
 # --- plans

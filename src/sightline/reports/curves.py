@@ -1,13 +1,14 @@
 """Reads what a training run logged: one JSON object per line with `update` and numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.errors import DataError
 from sightline.files import read_jsonl
 
-PREFERRED = ("loss", "validation_loss", "learning_rate", "gradient_norm", "gate", "tokens_per_s")  # the order in which charts stand
+PREFERRED = ("loss", "validation/", "learning_rate", "gradient_norm", "gate", "tokens_per_s", "samples_per_s")  # the order of charts
+UNDRAWN = frozenset(("seconds",))  # time passed is no curve
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,3 +37,13 @@ def read_metrics(path: Path) -> Mapping[str, Series]:
                 updates.append(float(update))
                 values.append(float(value))
     return {name: Series(updates=tuple(updates), values=tuple(values)) for name, (updates, values) in collected.items()}
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The names worth a chart: the usual ones first (`validation/` stands for all of its kind), the others by alphabet."""
+
+    def place(name: str) -> tuple[int, str]:
+        kind = name.partition("/")[0] + "/" if "/" in name else name
+        return (PREFERRED.index(kind) if kind in PREFERRED else len(PREFERRED)), name
+
+    return sorted(set(names) - UNDRAWN, key=place)

@@ -11,7 +11,7 @@ from sightline.evaluation.compare import BASELINES, Comparison, Verdict, compare
 from sightline.evaluation.results import MEAN, Evaluation, Interval, TaskScore
 from sightline.reports import plots
 from sightline.reports.cards import UNITS, plain_name
-from sightline.reports.curves import PREFERRED, read_metrics
+from sightline.reports.curves import in_order, read_metrics
 from sightline.reports.inputs import ReportInputs, TrainingRun
 from sightline.reports.svg import Markup
 from sightline.samples.sample import Sample
@@ -150,10 +150,9 @@ def training_charts(runs: Sequence[TrainingRun], headline: str | None) -> tuple[
     """One chart per logged number, all runs in it; the usual ones first."""
     logged = {run.model: read_metrics(run.metrics_path) for run in runs}
     names = {name for series in logged.values() for name in series}
-    ordered = [name for name in PREFERRED if name in names] + sorted(names - set(PREFERRED))
     colours = series_of([run.model for run in runs], headline)
     charts = []
-    for name in ordered:
+    for name in in_order(names):
         curves = [
             plots.Curve(name=model, series=colours[model], x=series[name].updates, y=series[name].values)
             for model, series in logged.items()
