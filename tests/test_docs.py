@@ -38,3 +38,10 @@ def test_every_command_in_the_readme_and_docs_exists():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`make ([a-z]+)`", (ROOT / "README.md").read_text("utf-8")):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_every_key_of_a_capture_file_is_documented():
+    from sightline.captures.options import OPTION_NAMES
+
+    page = (ROOT / "docs" / "own_scan.md").read_text("utf-8")
+    assert [name for name in OPTION_NAMES if f"`{name}`" not in page] == []
