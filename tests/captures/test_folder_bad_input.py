@@ -1,5 +1,7 @@
 """Each thing that is wrong with a scan folder is one clear line that names the file and what to do."""
 
+import ast
+import inspect
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from box_room import CAMERA, numbers, walk, write_scan
 from PIL import Image
 
+from sightline.captures import options as options_module
 from sightline.captures.folder import FolderReader
 from sightline.errors import CaptureError, ConfigError, SightlineError, UnknownNameError
 
@@ -215,6 +218,16 @@ def test_a_misspelt_option_is_answered_with_the_nearest(folder):
         read(folder, up_axes="+y")
     with pytest.raises(ConfigError, match="import options: key 'depth_unit_m': .* found -1"):
         read(folder, depth_unit_m=-1)
+
+
+def test_every_key_of_the_capture_file_says_what_it_means():
+    """Each field of the options is followed by a docstring: the reference of `capture.yaml`."""
+    (options,) = [node for node in ast.parse(inspect.getsource(options_module)).body if getattr(node, "name", "") == "FolderOptions"]
+    body = options.body[1:]
+    for place, node in enumerate(body):
+        if isinstance(node, ast.AnnAssign):
+            said = body[place + 1]
+            assert isinstance(said, ast.Expr) and len(said.value.value) > 20, node.target.id
 
 
 def poses_with(bad: dict[int, np.ndarray]) -> str:

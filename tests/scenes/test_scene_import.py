@@ -206,7 +206,7 @@ def no_depth_at_all(folder: Path) -> None:
         (wrong_depth_unit, r"depth looks 2\S* times too large .* Fix: --depth-unit-m 0\.001"),
         (small_instances, r"instances/0004\.png: expected an instance image of the depth size 160x120, found 80x60"),
         (objects_with_a_hole, r"objects\.json: object 1: key 'size_m' is missing"),
-        (sheared_box, r"objects\.json: object 2: world_from_object: expected a rigid transform"),
+        (sheared_box, r"objects\.json: object 2: box: expected a rigid world_from_object"),
         (no_depth_at_all, r"my_room: expected depth readings, found 12 of 12 depth images with hardly any"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -93,6 +93,17 @@ def test_a_wrong_depth_unit_is_found_from_the_motion(scans, factor):
     assert "Fix: --depth-unit-m 0.001 (or" in message
 
 
+@pytest.mark.parametrize("width", [128, 144, 176, 192])
+def test_the_camera_matrix_of_another_image_size_is_named(scans, width):
+    """Too close to the right size for the centre to tell, yet 10 to 20 % off in focal length."""
+    other = CAMERA.resized(width=width, height=width * 3 // 4)
+    message = refusal(scans["as it should be"], intrinsics=(other.fx, other.fy, other.cx, other.cy))
+    found = re.search(r"intrinsics look like those of images of (\d+)x(\d+) instead of 160x120: .* Fix: --image-size \1x\2 \(or", message)
+    assert abs(int(found[1]) - width) <= 3
+    size = f"{found[1]}x{found[2]}"
+    assert verify(scans["as it should be"], intrinsics=(other.fx, other.fy, other.cx, other.cy), image_size=size).agreement > 0.97
+
+
 def test_two_mistakes_are_found_together(scans):
     message = refusal(scans["inverted"], depth_unit_m=1.0)
     assert "Fix: --pose-direction camera_from_world --depth-unit-m 0.001 (or" in message

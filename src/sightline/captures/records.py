@@ -8,7 +8,6 @@ import numpy as np
 from sightline.captures.capture import Opening, Room, SceneObject, Structure, Wall
 from sightline.errors import DataError, ShapeError
 from sightline.geometry.boxes import Box
-from sightline.geometry.transforms import ROTATION_TOLERANCE, rigidity_error
 
 T = TypeVar("T")
 
@@ -43,8 +42,6 @@ def _object(value: dict[str, Any]) -> SceneObject:
     if not 0 <= object_id < 65535:
         raise ValueError(f"object_id: expected 0 to 65534, found {object_id}")
     pose = _array(value, "world_from_object", 16).reshape(4, 4)
-    if rigidity_error(pose) > ROTATION_TOLERANCE:
-        raise ValueError(f"world_from_object: expected a rigid transform, found one that is off by {rigidity_error(pose):.3g}")
     front = value.get("front_world")
     return SceneObject(
         object_id=object_id,

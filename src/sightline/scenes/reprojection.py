@@ -1,6 +1,6 @@
 """Reprojects the depth of frames into each other under a hypothesis about poses and depth, and counts what agrees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Hypothesis:
     camera_axes: str
     depth_factor: float = 1.0  # true metres per metre as given
     is_range: bool = False  # depth is the length of the ray instead of z
+    image_factor: float = 1.0  # width of the images the camera matrix belongs to, over the width of these
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -132,7 +133,8 @@ class Reprojector:
     def __init__(self, capture: Capture, depths: DepthMaps):
         self.frames = capture.frames
         self.depths = depths
-        self._kept: dict[tuple[tuple[Pair, ...], int, bool], _Casts] = {}
+        self._kept: dict[tuple[tuple[Pair, ...], int, bool, float], _Casts] = {}
+        self._maps: dict[tuple[int, ...], np.ndarray] = {}
 
     def overlapping_pairs(self, world_from_camera: np.ndarray) -> list[Pair]:
         """Well separated pairs of any frames whose coarse depth lands in each other: for pictures that are in no order."""
@@ -141,7 +143,7 @@ class Reprojector:
         camera_from_world = inverses(world_from_camera)
         pairs = []
         for place, first in enumerate(anchors):
-            points = self.points_camera(int(first), COARSE_POINTS, is_range=False)
+            points = self.points_camera(int(first), COARSE_POINTS)
             others = anchors[place + 1 :]
             apart = motion(world_from_camera, first, others)
             others = others[apart.is_separated(wanted=False) & (apart.turn_deg <= max_turn_deg(self.frames[first].intrinsics))]
@@ -153,9 +155,17 @@ class Reprojector:
                     pairs.append(Pair(first=int(first), second=int(second)))
         return thinned(pairs)
 
-    def points_camera(self, index: int, points: int, *, is_range: bool) -> np.ndarray:
+    def camera(self, index: int, image_factor: float) -> Intrinsics:
+        """The depth camera of a frame under a hypothesis about the image size its matrix belongs to."""
+        given = self.frames[index].depth_intrinsics
+        if image_factor == 1.0:
+            return given
+        cx, cy = ((centre + 0.5) / image_factor - 0.5 for centre in (given.cx, given.cy))
+        return replace(given, fx=given.fx / image_factor, fy=given.fy / image_factor, cx=cx, cy=cy)
+
+    def points_camera(self, index: int, points: int, *, is_range: bool = False, image_factor: float = 1.0) -> np.ndarray:
         """About `points` camera points `(N, 3)` of a frame, on an even grid."""
-        camera = self.frames[index].depth_intrinsics
+        camera = self.camera(index, image_factor)
         step = max(1, int(round(np.sqrt(camera.width * camera.height / points))))
         rows, columns = np.mgrid[step // 2 : camera.height : step, step // 2 : camera.width : step].reshape(2, -1)
         reading_m = self.depths.at(index, rows, columns)
@@ -166,13 +176,19 @@ class Reprojector:
             rays /= np.linalg.norm(rays, axis=1, keepdims=True)
         return rays * reading_m[known, None]
 
+    def maps(self, used: tuple[int, ...]) -> np.ndarray:
+        """The stored depth maps of these frames, one after the other in one flat array."""
+        if used not in self._maps:
+            self._maps = {used: np.concatenate([self.depths.stored(index).reshape(-1) for index in used])}
+        return self._maps[used]
+
     def score(self, world_from_camera: np.ndarray, pairs: list[Pair], *, hypothesis: Hypothesis, points: int, is_metric: bool) -> Score:
-        """Counts over all pairs, both ways. `world_from_camera (N, 4, 4)` are the poses under the hypothesis.
+        """Counts over all pairs (at least one), both ways. `world_from_camera (N, 4, 4)` are the poses under the hypothesis.
 
         Depth that is wrong by a factor is tried by dividing the motion by it instead. The absolute tolerance counts only
         where `is_metric`: it means nothing while the unit is in question.
         """
-        casts = self._casts(pairs, points, is_range=hypothesis.is_range)
+        casts = self._casts(pairs, points, hypothesis)
         points_target = np.empty_like(casts.points_source)
         camera_from_world = inverses(world_from_camera)
         for source, target, part in casts.parts:
@@ -191,32 +207,32 @@ class Reprojector:
             residuals_m=np.abs(difference_m),
         )
 
-    def _casts(self, pairs: list[Pair], points: int, *, is_range: bool) -> "_Casts":
-        key = (tuple(pairs), points, is_range)
+    def _casts(self, pairs: list[Pair], points: int, hypothesis: Hypothesis) -> "_Casts":
+        key = (tuple(pairs), points, hypothesis.is_range, hypothesis.image_factor)
         if key not in self._kept:
-            self._kept[key] = _Casts(self, pairs, points, is_range=is_range)
+            self._kept[key] = _Casts(self, pairs, points, hypothesis)
         return self._kept[key]
 
 
 class _Casts:
     """All points of all pairs in one array, and the depth maps they land on in another: one look-up per hypothesis."""
 
-    def __init__(self, owner: Reprojector, pairs: list[Pair], points: int, *, is_range: bool):
-        used = sorted({index for pair in pairs for index in (pair.first, pair.second)})
-        clouds = {index: owner.points_camera(index, points, is_range=is_range) for index in used}
+    def __init__(self, owner: Reprojector, pairs: list[Pair], points: int, hypothesis: Hypothesis):
+        used = tuple(sorted({index for pair in pairs for index in (pair.first, pair.second)}))
+        is_range, image_factor = hypothesis.is_range, hypothesis.image_factor
+        clouds = {index: owner.points_camera(index, points, is_range=is_range, image_factor=image_factor) for index in used}
         ways = [way for pair in pairs for way in ((pair.first, pair.second), (pair.second, pair.first))]
-        ends = np.cumsum([0] + [len(clouds[source]) for source, _ in ways])
-        self.parts = [(source, target, slice(ends[place], ends[place + 1])) for place, (source, target) in enumerate(ways)]
-        self.points_source = np.concatenate([clouds[source] for source, _ in ways]) if ways else np.zeros((0, 3))
         lengths = [len(clouds[source]) for source, _ in ways]
-        cameras = [owner.frames[target].depth_intrinsics for _, target in ways]
-        self.fx, self.fy, self.cx, self.cy = (
-            np.repeat([getattr(camera, name) for camera in cameras], lengths) for name in ("fx", "fy", "cx", "cy")
+        ends = np.cumsum([0, *lengths])
+        self.parts = [(source, target, slice(ends[place], ends[place + 1])) for place, (source, target) in enumerate(ways)]
+        self.points_source = np.concatenate([clouds[source] for source, _ in ways])
+        cameras = [owner.camera(target, image_factor) for _, target in ways]
+        self.fx, self.fy, self.cx, self.cy, self.width, self.height = (
+            np.repeat([getattr(camera, name) for camera in cameras], lengths) for name in ("fx", "fy", "cx", "cy", "width", "height")
         )
-        self.width, self.height = (np.repeat([getattr(camera, name) for camera in cameras], lengths) for name in ("width", "height"))
-        maps = {index: owner.depths.stored(index).reshape(-1) for index in used}
-        starts = dict(zip(used, np.cumsum([0] + [len(maps[index]) for index in used])))
-        self.stored = np.concatenate([maps[index] for index in used]) if used else np.zeros(0, dtype=np.uint16)
+        sizes = [owner.frames[index].depth_intrinsics.width * owner.frames[index].depth_intrinsics.height for index in used]
+        starts = dict(zip(used, np.cumsum([0, *sizes])))
+        self.stored = owner.maps(used)
         self.start = np.repeat([starts[target] for _, target in ways], lengths)
         self.scale_m = np.repeat([owner.frames[target].depth_scale_m for _, target in ways], lengths)
 
