@@ -71,6 +71,16 @@ def test_one_score_per_cluster_is_the_plain_bootstrap():
     assert clustered.std() == pytest.approx(plain.std(), rel=0.03)
 
 
+def test_clusters_of_unequal_size_weigh_by_their_scores():
+    scans = ["big"] * 90 + ["small"] * 10 + ["other"] * 20
+    assert bootstrap_interval(np.ones(120), rng=rng(), clusters=scans).low == 1.0
+    scores = np.array([1.0] * 90 + [0.0] * 30)
+    drawn = resampled_means(scores, rng=rng(), clusters=scans, resamples=5000)
+    assert set(np.round(drawn, 6)) == {  # every way to draw three clusters of three
+        round(90 * big / (90 * big + 10 * small + 20 * (3 - big - small)), 6) for big in range(4) for small in range(4 - big)
+    }
+
+
 def test_the_macro_mean_weighs_tasks_not_rows():
     interval = macro_interval({"small": np.ones(5), "big": np.zeros(500)}, rng=rng())
     assert (interval.mean, interval.low, interval.high) == pytest.approx((0.5, 0.5, 0.5))

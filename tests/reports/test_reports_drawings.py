@@ -15,12 +15,13 @@ from sightline.captures.images import read_rgb
 from sightline.errors import DataError, SceneError
 from sightline.evaluation.results import Interval
 from sightline.geometry.boxes import Box
+from sightline.geometry.transforms import look_at
 from sightline.questions.question import Mark
 from sightline.reports import plots, svg
 from sightline.reports.cloud import UNSEEN, coloured_cloud, evenly
 from sightline.reports.curves import in_order, read_metrics
 from sightline.reports.gallery import FrameLibrary, question_card
-from sightline.reports.marks import edges_uv, object_under
+from sightline.reports.marks import edges_uv, object_under, objects_seen
 from sightline.reports.plans import plan
 from sightline.reports.scene_view import scene_view_html, write_scene_view
 
@@ -198,6 +199,22 @@ def test_walls_doors_windows_and_openings_are_all_there(made):
     assert abs(float(gap.get("x2")) - float(gap.get("x1"))) / scale == pytest.approx(0.9, abs=0.01)
 
 
+def test_a_door_opens_into_its_room_and_its_arc_ends_at_the_gap(made):
+    for wall_id, centre in ((0, [1.0, 0.0]), (1, [4.0, 1.5]), (2, [1.0, 3.0]), (3, [0.0, 1.5])):
+        door = Opening(kind="door", wall_id=wall_id, centre_world=np.array([*centre, 1.0]), width_m=0.9, height_m=2.0, rooms=(0,))
+        drawing = plan(replace(made.scene, structure=replace(made.scene.structure, openings=(door,))))
+        floor, leaf = corners(of_class(drawing, "floor")[0]), of_class(drawing, "door")[0]
+        tip, hinge = (np.array([float(leaf.get(f"x{end}")), float(leaf.get(f"y{end}"))]) for end in (2, 1))
+        assert (tip > floor.min(axis=0)).all() and (tip < floor.max(axis=0)).all(), wall_id
+        arc = [float(number) for number in re.findall(r"-?[\d.]+", of_class(drawing, "swing")[0].get("d"))]
+        assert arc[:2] == pytest.approx(tip, abs=0.02)
+        sweep, end = arc[6], np.array(arc[7:])
+        assert np.linalg.norm(end - hinge) == pytest.approx(arc[2], abs=0.05)
+        # clockwise on the page (y down) is sweep 1: the arc must bulge away from the hinge, a quarter circle about it
+        turn = np.cross([*(tip - hinge), 0], [*(end - hinge), 0])[2]
+        assert (turn > 0) == bool(sweep)
+
+
 def test_labels_never_touch_and_the_rest_is_in_tooltips(made):
     table = made.scene.objects[0]
     crowd = tuple(
@@ -253,11 +270,24 @@ def test_the_object_behind_a_mark_is_found_and_its_wireframe_encloses_its_pixels
     on_wall = Mark(frame_id=frame.frame_id, u_px=2.0, v_px=2.0, colour="blue")
     assert object_under(on_table, frame=frame, objects=made.scene.objects) is table
     assert object_under(on_wall, frame=frame, objects=made.scene.objects) is None
+    bigger = replace(table, object_id=5, box=Box(size_m=TABLE.size_m + 0.02, world_from_object=TABLE.world_from_object))
+    assert object_under(on_table, frame=frame, objects=(bigger, table)) is table  # a cup in a cupboard is the cup
     edges = np.concatenate(edges_uv(TABLE, intrinsics=frame.intrinsics, world_from_camera=frame.world_from_camera))
     inside = (edges[:, 0] > 0) & (edges[:, 0] < 95) & (edges[:, 1] > 0) & (edges[:, 1] < 71)
     assert inside.any()
     assert edges[:, 0].min() - 1 <= pixels[:, 1].min() and pixels[:, 1].max() <= edges[:, 0].max() + 1
     assert edges[:, 1].min() - 1 <= pixels[:, 0].min() and pixels[:, 0].max() <= edges[:, 1].max() + 1
+
+
+def test_counted_objects_are_those_the_frame_sees(made):
+    inside = TABLE.contains(made.scene.points_world.astype(np.float64), margin_m=0.005)
+    scene = replace(made.scene, point_object_ids=np.where(inside, 0, -1).astype(np.int32))
+    frame = made.scene.frames[0]
+    assert objects_seen(scene, frame, category="table") == [made.scene.objects[0]]
+    assert objects_seen(scene, frame, category="chair") == []
+    away = replace(frame, world_from_camera=look_at(np.array([1.0, 0.3, 1.5]), np.array([0.0, 0.0, 1.5])))
+    assert objects_seen(scene, away, category="table") == []
+    assert objects_seen(made.scene, frame, category="table") == []  # a cloud without labels tells nothing
 
 
 def test_edges_that_pass_the_camera_are_cut_and_boxes_behind_it_left_out(made):

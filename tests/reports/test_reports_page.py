@@ -87,6 +87,7 @@ def test_the_page_says_command_times_scores_and_limits(html):
     ):
         assert words in text, words
     assert "the same model without geometry" in text
+    assert html.count('<span class="star" title="above all rivals') == 3  # two tasks and the mean, in the table
     assert "98.7 %" in text and "0.42 cm" in text and "1 pose not finite" in text
 
 
@@ -208,7 +209,7 @@ def test_best_come_before_worst_and_unparsable_replies_stand_apart(made):
     assert comparison.unparsable_count == 1 and comparison.unparsable[0].reply.raw == "no idea"
     assert comparison.unparsable[0].reply.state == "unparsable" and comparison.unparsable[0].reply.parsed == ""
     poor = task_replies(by_id, made.inputs.results, headline="none", per_task=3, library=FrameLibrary(store=made.store))[1]
-    assert max(one.reply.score for one in poor.worst) <= min(one.reply.score for one in poor.best)
+    assert max(one.reply.score for one in poor.worst) == 0.0 < min(one.reply.score for one in poor.best)
     assert "truth" in poor.worst[0].reply.explanation and poor.worst[0].reply.parsed == "1"
 
 
