@@ -147,6 +147,9 @@ def test_objects_that_no_overlapping_frames_show_together_are_skipped():
     assert apart.questions == () and apart.skip_counts == {"object_distance": {"not_shown_together": 1}}
     together = ask_all(facts_of(poses, objects, overlap=0.5), ["object_distance"], seed=0, options=TaskOptions())
     assert [one.frame_ids for one in together.questions] == [("000000", "000001")]
+    looking_west = look_at(np.array([0.0, 0.0, 1.5]), np.array([-5.0, 0.0, 1.5]))
+    shown = questions(facts_of(np.array([*poses, looking_west]), objects), "object_distance", seeds=range(20))
+    assert {one.frame_ids for one in shown} == {("000000", "000001")}, "the frame that shows nothing of them is of no use"
 
 
 @pytest.mark.parametrize("yaw_deg", [0.0, 30.0, 90.0])
