@@ -168,9 +168,9 @@ def an_id_that_is_a_path(folder: Path) -> None:
 
 
 CASES = [
-    (no_depth_folder, r"my_room: expected a folder of depth images, found none of depth, depths\. Fix: --depth PATH"),
-    (no_poses, r"my_room: expected poses\.txt or a folder pose/.*found none of poses\.txt.*Fix: --poses PATH"),
-    (no_intrinsics, r"my_room: expected a camera matrix, found none of K\.txt.*Fix: --intrinsics PATH"),
+    (no_depth_folder, r"my_room: expected a folder of depth images, found none of depth, depths\. Fix: depth=PATH"),
+    (no_poses, r"my_room: expected poses\.txt or a folder pose/.*found none of poses\.txt.*Fix: poses=PATH"),
+    (no_intrinsics, r"my_room: expected a camera matrix, found none of K\.txt.*Fix: intrinsics=PATH"),
     (one_depth_image_less, r"12 colour images in .*color, 11 depth images in .*found no depth image for 0007\.png"),
     (one_colour_image_less, r"11 colour images in .*color, 12 depth images in .*found no colour image for 0007\.png"),
     (one_pose_less, r"poses\.txt: expected one pose for each of the 12 colour images, found 11 poses"),
@@ -187,7 +187,7 @@ CASES = [
     (a_transposed_matrix, r"K\.txt: expected rows `fx 0 cx`"),
     (
         intrinsics_of_twice_the_size,
-        r"K\.txt: intrinsics do not fit images of 160x120: expected cx near 80, found 159\.5.*perhaps 320x240\. Fix: --image-size 320x240",
+        r"K\.txt: intrinsics do not fit images of 160x120: expected cx near 80, found 159\.5.*perhaps 320x240\. Fix: image_size=320x240",
     ),
     (a_focal_length_in_metres, r"K\.txt: intrinsics do not fit images of 160x120: expected fx of 32 to 800, found 0\.5\. Fix: give"),
     (a_negative_focal_length, r"K\.txt: intrinsics: expected finite fx, fy > 0, found fx=-95"),

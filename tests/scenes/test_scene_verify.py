@@ -98,7 +98,7 @@ def test_the_camera_matrix_of_another_image_size_is_named(scans, width):
     """Too close to the right size for the centre to tell, yet 10 to 20 % off in focal length."""
     other = CAMERA.resized(width=width, height=width * 3 // 4)
     message = refusal(scans["as it should be"], intrinsics=(other.fx, other.fy, other.cx, other.cy))
-    found = re.search(r"intrinsics look like those of images of (\d+)x(\d+) instead of 160x120: .* Fix: --image-size \1x\2 \(or", message)
+    found = re.search(r"intrinsics look like those of images of (\d+)x(\d+) instead of 160x120: .* Fix: image_size=\1x\2 \(or", message)
     assert abs(int(found[1]) - width) <= 3
     size = f"{found[1]}x{found[2]}"
     assert verify(scans["as it should be"], intrinsics=(other.fx, other.fy, other.cx, other.cy), image_size=size).agreement > 0.97
@@ -117,7 +117,7 @@ def test_poses_in_millimetres_are_named_as_such(scans, tmp_path):
     stored = SPARSE.copy()
     stored[:, :3, 3] *= 1000.0
     write_poses(folder, stored)
-    assert "pose translations look" in (message := refusal(folder)) and "Fix: --pose-unit-m 0.001 (or" in message
+    assert "pose translations look" in (message := refusal(folder)) and "Fix: pose_unit_m=0.001 (or" in message
     assert verify(folder, pose_unit_m=0.001).agreement > 0.995
 
 

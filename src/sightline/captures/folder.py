@@ -14,7 +14,7 @@ from sightline.captures.capture import Capture, Frame, SceneObject, SkippedFrame
 from sightline.captures.images import image_size, read_depth_m
 from sightline.captures.intrinsics import depth_camera, intrinsics_for, read_camera_matrix
 from sightline.captures.layouts import Named
-from sightline.captures.options import FolderOptions, check_scan_id, read_options
+from sightline.captures.options import FolderOptions, check_scan_id, fix, read_options
 from sightline.captures.poses import Convention, PoseLine, made_rigid, pose_problem, read_pose_file, read_pose_list
 from sightline.captures.records import objects_from_json, structure_from_json
 from sightline.errors import CaptureError, DataError
@@ -153,7 +153,7 @@ def _matched(folder: Path, options: FolderOptions, color: list[Named]) -> tuple[
     if len(skipped) > MAX_BAD_SHARE * len(color):
         raise CaptureError(
             f"{place}: expected a depth image within {options.max_time_gap_s:g} s of each colour image, "
-            f"found none for {len(skipped)} of {len(color)}. Fix: --max-time-gap-s SECONDS"
+            f"found none for {len(skipped)} of {len(color)}. {fix(max_time_gap_s='SECONDS')}"
         )
     return entries, skipped
 

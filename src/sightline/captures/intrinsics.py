@@ -74,6 +74,6 @@ def depth_camera(color: Intrinsics, *, size: tuple[int, int], where: str) -> Int
     if abs(ratio - 1.0) > ASPECT_TOLERANCE:
         raise CaptureError(
             f"{where}: depth images of {size[0]}x{size[1]} and colour images of {color.width}x{color.height} have different shapes, "
-            "so the depth camera is not the colour camera scaled. Fix: --depth-intrinsics FILE with its own fx fy cx cy"
+            f"so the depth camera is not the colour camera scaled. {fix(depth_intrinsics='[FX,FY,CX,CY]')}"
         )
     return color if size == (color.width, color.height) else color.resized(width=size[0], height=size[1])

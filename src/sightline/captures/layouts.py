@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.captures.options import CAPTURE_FILE, FolderOptions
+from sightline.captures.options import CAPTURE_FILE, FolderOptions, fix
 from sightline.errors import CaptureError, DataError
 from sightline.files import safe_join
 
@@ -88,10 +88,7 @@ def found(folder: Path, given: str | None, names: Sequence[str], *, key: str, wh
         return inside(folder, given, key=key)
     path = usual(folder, names)
     if path is None:
-        looked = ", ".join(names)
-        raise CaptureError(
-            f"{folder}: expected {what}, found none of {looked}. Fix: --{key.replace('_', '-')} PATH (or `{key}: PATH` in {CAPTURE_FILE})"
-        )
+        raise CaptureError(f"{folder}: expected {what}, found none of {', '.join(names)}. {fix(**{key: 'PATH'})}")
     return path
 
 

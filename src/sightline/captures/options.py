@@ -13,6 +13,7 @@ from sightline.errors import ConfigError
 
 CAPTURE_FILE = "capture.yaml"
 SIGNED_AXES = ("+x", "-x", "+y", "-y", "+z", "-z")
+FLAGS = ("depth_unit_m", "pose_direction", "camera_axes", "up_axis")  # options of the command line; the others are given as key=value
 _SIZE = re.compile(r"\s*(\d+)\s*[xX,]\s*(\d+)\s*$")
 
 
@@ -105,9 +106,14 @@ def read_options(folder: Path, overrides: Mapping[str, Any]) -> FolderOptions:
 
 def fix(**options: Any) -> str:
     """The end of an error message: the command-line option that mends it, and the same as a key of `capture.yaml`."""
-    flags = " ".join(f"--{key.replace('_', '-')} {_plain(value)}" for key, value in options.items())
+    flags = " ".join(_argument(key, _plain(value)) for key, value in options.items())
     keys = ", ".join(f"{key}: {_plain(value)}" for key, value in options.items())
     return f"Fix: {flags} (or `{keys}` in {CAPTURE_FILE})"
+
+
+def _argument(key: str, value: str) -> str:
+    """How `sightline import SOURCE STORE ...` takes an option."""
+    return f"--{key.replace('_', '-')} {value}" if key in FLAGS else f"{key}={value}"
 
 
 def _plain(value: Any) -> str:
