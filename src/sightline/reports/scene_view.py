@@ -11,7 +11,7 @@ import rich
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from sightline.captures.capture import Frame, SceneObject
+from sightline.captures.capture import Frame, Room, SceneObject
 from sightline.captures.images import read_rgb
 from sightline.errors import MissingExtraError, SceneError
 from sightline.files import write_text
@@ -32,7 +32,7 @@ THUMBNAIL_PX = 128
 FRUSTUM_M = 0.13
 MIN_POINT_M, MAX_POINT_M = 0.006, 0.06
 LINE_M = 0.012
-PATH_COLOUR = (214, 51, 108)
+PATH_COLOUR, OUTLINE_COLOUR, UNSEEN_COLOUR = (214, 51, 108), (90, 98, 112), (185, 190, 198)
 LOCAL_HOST = "127.0.0.1"
 
 
@@ -79,8 +79,11 @@ def _fill(server: viser.ViserServer, scene: Scene, cloud: ColouredCloud) -> None
     shown = cloud.points_world[below] if below.any() else cloud.points_world
     low, high = np.quantile(shown, 0.01, axis=0), np.quantile(shown, 0.99, axis=0)  # stray readings through windows left out
     server.scene.add_frame("/axes", axes_length=0.5, axes_radius=0.012, position=(float(low[0]) - 0.3, float(low[1]) - 0.3, float(low[2])))
+    for room in scene.structure.rooms if scene.structure is not None else ():
+        _add_outline(server, room)
+    seen = None if scene.point_object_ids is None else set(np.unique(scene.point_object_ids).tolist())
     for one in scene.objects or ():
-        _add_box(server, one)
+        _add_box(server, one, is_seen=seen is None or one.object_id in seen)
     _add_cameras(server, scene)
     _aim(server, low.astype(np.float64), high.astype(np.float64))
 
@@ -94,7 +97,7 @@ def _spacing_m(points_world: np.ndarray) -> float:
         return MAX_POINT_M
     some = points_world[:: max(1, len(points_world) // 2000)]
     fourth_m = cKDTree(points_world).query(some, k=5)[0][:, 4]
-    return float(np.clip(np.median(fourth_m), MIN_POINT_M, MAX_POINT_M))
+    return float(np.clip(0.9 * np.median(fourth_m), MIN_POINT_M, MAX_POINT_M))
 
 
 def _add_points(server: viser.ViserServer, name: str, cloud: ColouredCloud, which: np.ndarray, *, size_m: float, visible: bool) -> None:
@@ -111,9 +114,18 @@ def _add_points(server: viser.ViserServer, name: str, cloud: ColouredCloud, whic
         )
 
 
-def _add_box(server: viser.ViserServer, one: SceneObject) -> None:
+def _add_outline(server: viser.ViserServer, room: Room) -> None:
+    """The room's outline on its floor, so that what was not scanned has its place too."""
+    corners = np.c_[room.outline_world, np.full(len(room.outline_world), room.floor_z_m)].astype(np.float32)
+    sides = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+    server.scene.add_line_segments(f"/rooms/{room.room_index}", points=sides, colors=OUTLINE_COLOUR, thickness=LINE_M)
+
+
+def _add_box(server: viser.ViserServer, one: SceneObject, *, is_seen: bool) -> None:
+    """A box with its label; grey where no point of the cloud belongs to it."""
     corners = one.box.corners_world()
     colour = tuple(round(255 * channel) for channel in colorsys.hls_to_rgb(hue_of(one.category) / 360.0, 0.45, 0.75))
+    colour = colour if is_seen else UNSEEN_COLOUR
     name = f"/objects/{one.object_id:04d}"
     server.scene.add_line_segments(f"{name}/box", points=corners[EDGES].astype(np.float32), colors=colour, thickness=LINE_M)
     top = one.box.centre_world + np.array([0.0, 0.0, (corners[:, 2].max() - corners[:, 2].min()) / 2.0 + 0.05])
@@ -151,7 +163,7 @@ def _aim(server: viser.ViserServer, low: np.ndarray, high: np.ndarray) -> None:
     """Start above a corner, looking down into the room, far enough to see all of it."""
     centre = (low + high) / 2.0
     reach = float(np.linalg.norm(high[:2] - low[:2]))
-    server.initial_camera.position = centre + np.array([-0.39, -0.63, 0.8]) * reach
+    server.initial_camera.position = centre + np.array([-0.32, -0.54, 0.9]) * reach
     server.initial_camera.look_at = centre - np.array([0.0, 0.0, 0.06 * reach])
     server.initial_camera.up = np.array([0.0, 0.0, 1.0])
     server.initial_camera.fov = float(np.radians(50.0))
@@ -164,7 +176,7 @@ def _titled(page: str, scene: Scene) -> str:
     caption = (
         '<div style="position:fixed;left:12px;bottom:12px;z-index:9;padding:8px 12px;border-radius:8px;background:rgba(255,255,255,.88);'
         'color:#1b1f27;font:13px/1.4 system-ui,sans-serif;pointer-events:none;max-width:80vw">'
-        f"<b>{name}</b> &middot; {known}frames: {len(scene.frames)} &middot; {html.escape(scene.licence)}<br>"
+        f"<b>{name}</b> &middot; {known}frames: {len(scene.frames)} &middot; licence {html.escape(scene.licence)}<br>"
         "drag to turn, right-drag to move, wheel to zoom; axes: x red, y green, z up blue, 0.5 m long</div>"
     )
     page = page.replace("<title>Viser</title>", f"<title>{name} in 3-D</title>", 1)
