@@ -166,6 +166,12 @@ def test_mean_relative_accuracy_equals_frozen_cases_of_the_released_scorer(said,
     assert mean_relative_accuracy(said, truth) == pytest.approx(score, abs=1e-12)
 
 
+@given(st.floats(0, 1e3), st.floats(1e-3, 1e3))
+def test_counting_allowed_errors_is_the_released_arithmetic_bit_for_bit(said, truth):
+    released = (np.abs(np.float64(said) - np.float64(truth)) / np.float64(truth) <= 1 - np.linspace(0.5, 0.95, 10)).mean()
+    assert mean_relative_accuracy(said, truth) == released
+
+
 def test_equality_counts_where_the_other_published_scorer_differs():
     """The `<`, float32, + 1e-8 variant in circulation differs on exactly these 17 of 130 small-integer pairs."""
     halves = [(1, 2), (3, 2), (2, 4), (6, 4), (3, 6), (9, 6), (4, 8), (12, 8), (5, 10)]

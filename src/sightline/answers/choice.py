@@ -70,6 +70,8 @@ class Choice:
     def parse(self, reply: str) -> str | None:
         if not isinstance(reply, str):
             return None
+        if reply in self.letters:
+            return reply
         text = unicodedata.normalize("NFC", reply).translate(_IGNORED).translate(_MARKDOWN).strip()
         bare = text.strip(_WRAPPING)
         if len(bare) == 1:

@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,6 +15,8 @@ from sightline.errors import DataError
 
 UNIT_WORDS = {"m": "metres", "cm": "centimetres", "mm": "millimetres", "deg": "degrees", "": ""}
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # VSI-Bench released scorer: 0.50, 0.55, ... 0.95
+_ALLOWED_ERRORS = sorted((1.0 - THRESHOLDS).tolist())
+_PLAIN = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")  # what `render` writes: most replies, and no need to look further
 
 _LENGTHS_M = {
     **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
@@ -95,6 +98,8 @@ class Number:
     def parse(self, reply: str) -> float | None:
         if not isinstance(reply, str):
             return None
+        if _PLAIN.fullmatch(reply):
+            return float(reply)
         text = _LATEX_TEXT.sub(" ", unicodedata.normalize("NFC", reply).translate(_IGNORED).translate(_TRANSLATED))
         if any(ord(character) > 127 and unicodedata.numeric(character, None) is not None for character in text):
             return None
@@ -192,5 +197,5 @@ def mean_relative_accuracy(said: float, truth: float) -> float:
     `truth` must not be 0. For positive truths this is the released arithmetic; it divides by the truth itself, which would
     let every reply pass for a negative one.
     """
-    relative_error = abs(np.float64(said) - np.float64(truth)) / abs(np.float64(truth))
-    return float((relative_error <= 1.0 - THRESHOLDS).mean())
+    relative_error = abs(float(said) - float(truth)) / abs(float(truth))
+    return (len(_ALLOWED_ERRORS) - bisect_left(_ALLOWED_ERRORS, relative_error)) / len(_ALLOWED_ERRORS)
