@@ -257,6 +257,7 @@ def test_the_results_file_holds_every_model_and_reads_back_equal(tmp_path):
 def test_evaluations_and_results_survive_the_disk_and_damage_is_named(tmp_path):
     good, _, results = two_models()
     write_evaluation(tmp_path / "e.json", good)
+    results["sin3d"][0] = replace(results["sin3d"][0], reply="half a character \ud83d, a whole one \u00b0")
     write_results(tmp_path / "r.jsonl", results["sin3d"])
     assert read_evaluation(tmp_path / "e.json") == good
     assert read_results(tmp_path / "r.jsonl") == results["sin3d"]

@@ -12,6 +12,7 @@ from made_reports import make_sample
 from PIL import Image
 
 from sightline.answers.choice import Choice
+from sightline.answers.number import Number
 from sightline.captures.images import read_rgb
 from sightline.errors import CaptureError, DataError
 from sightline.evaluation.results import Result
@@ -20,6 +21,7 @@ from sightline.reports.cards import draw_card, fact
 from sightline.reports.gallery import FrameLibrary, chosen_samples, question_card, task_replies
 from sightline.reports.inputs import ReportInputs
 from sightline.reports.report import render_report, seconds, write_report
+from sightline.reports.sections import statistics
 
 VOID = {"meta", "input", "br", "img", "link", "hr"}
 SECTIONS = ("scores", "steps", "plans", "questions", "replies", "training", "data", "verification", "skips", "notes")
@@ -211,6 +213,24 @@ def test_best_come_before_worst_and_unparsable_replies_stand_apart(made):
     poor = task_replies(by_id, made.inputs.results, headline="none", per_task=3, library=FrameLibrary(store=made.store))[1]
     assert max(one.reply.score for one in poor.worst) == 0.0 < min(one.reply.score for one in poor.best)
     assert "truth" in poor.worst[0].reply.explanation and poor.worst[0].reply.parsed == "1"
+
+
+def test_replies_that_do_not_stop_or_break_a_character_are_shown_all_the_same(made, tmp_path):
+    results = {
+        model: tuple(replace(one, reply="1.0 \ud83d" + "la" * 5000, explanation="\ud83d") for one in scored)
+        for model, scored in made.inputs.results.items()
+    }
+    write_report(replace(made.inputs, results=results), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "lala" in page and "la" * 300 not in page
+
+
+def test_answers_in_several_units_are_counted_apart(made):
+    rows = [make_sample(i, "object_size", Number(unit=unit, decimals=0), 10.0 + i) for i, unit in enumerate(["m", "cm", "m"])]
+    (task,) = statistics(rows)
+    assert [re.search(r"answers, (\w+)", str(chart))[1] for chart in task.charts] == ["cm", "m"]
+    bars = [re.findall(r"<title>[^<]*: (\d+)</title>", str(chart)) for chart in task.charts]
+    assert [sum(map(int, counts)) for counts in bars] == [1, 2]
 
 
 def test_values_read_with_their_units():

@@ -111,7 +111,9 @@ def read_evaluation(path: Path) -> Evaluation:
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
     """Write scored replies as one JSON line each, atomically."""
-    lines = (json.dumps(dataclasses.asdict(result), ensure_ascii=False, allow_nan=False) + "\n" for result in results)
+    lines = (
+        json.dumps(dataclasses.asdict(result), allow_nan=False) + "\n" for result in results
+    )  # ASCII: a reply may hold half a character
     write_text(path, "".join(lines))
 
 

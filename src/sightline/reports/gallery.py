@@ -24,6 +24,7 @@ from sightline.scenes.store import SceneStore
 EMBED_BYTES = 8_000_000  # of base64 for all frames of a report, which shall stay under 12 MB
 EMBED_WIDTHS_PX = (640, 480, 400, 320, 240, 160)  # tried in this order until the frames fit
 JPEG_QUALITY = 84
+MAX_REPLY_CHARS = 400  # of a reply that is shown; a model that does not stop would fill the page
 COUNTED_COLOUR = "#ff2d9b"  # no dot has it
 OBJECT_FACTS = frozenset(("objects", "object_views", "object_pairs"))
 
@@ -209,7 +210,7 @@ def _line(model: str, result: Result, sample: Sample) -> ReplyLine:
         state = "right" if result.score >= 0.95 else "partly" if result.score > 0 else "wrong"
     return ReplyLine(
         model=model,
-        raw=result.reply,
+        raw=result.reply if len(result.reply) <= MAX_REPLY_CHARS else result.reply[:MAX_REPLY_CHARS] + "\u2026",
         parsed="" if parsed is None else f"{parsed:g}" if isinstance(parsed, float) else str(parsed),
         score=result.score,
         state=state,

@@ -42,7 +42,8 @@ class TaskCards:
 
 def write_report(inputs: ReportInputs, path: Path) -> None:
     """Write the report to `path`, atomically. Raises DataError for samples without a store, and what reading their images raises."""
-    write_text(path, render_report(inputs))
+    page = render_report(inputs)
+    write_text(path, page.encode("utf-8", "replace").decode("utf-8"))  # a reply may hold half a character
 
 
 def render_report(inputs: ReportInputs) -> str:

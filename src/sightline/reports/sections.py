@@ -200,11 +200,11 @@ def statistics(samples: Sequence[Sample]) -> tuple[TaskStatistics, ...]:
 
 
 def _answer_charts(rows: Sequence[Sample]) -> list[Markup]:
-    numbers = np.array([sample.answer_value for sample in rows if isinstance(sample.answer_value, int | float)], dtype=np.float64)
-    charts = []
-    if len(numbers):
-        unit = UNITS.get(str(rows[0].answer_options.get("unit", "")), "")
-        charts.append(_number_histogram(numbers, f"answers, {unit}" if unit else "answers"))
+    numbers: dict[str, list[float]] = {}
+    for sample in rows:
+        if isinstance(sample.answer_value, int | float):
+            numbers.setdefault(UNITS.get(str(sample.answer_options.get("unit", "")), ""), []).append(float(sample.answer_value))
+    charts = [_number_histogram(np.array(values), f"answers, {unit}" if unit else "answers") for unit, values in sorted(numbers.items())]
     letters: Counter[str] = Counter()
     words: Counter[str] = Counter()
     for sample in rows:
