@@ -57,6 +57,35 @@ def test_closer_and_farther_are_asked_equally_often_and_lower_in_the_image_says_
     assert abs(np.mean(near_is_lower) - 0.5) < 0.1
 
 
+@pytest.mark.parametrize("task", ["camera_direction", "depth_comparison", "relative_direction"])
+def test_the_words_of_a_question_do_not_give_its_answer_away(task):
+    """A guesser that learned from the words of all other scans (naive Bayes) does no better than fair, to within three standard errors."""
+    right, fair = 0, []
+    for facts in SCANS:
+        others = [one for one in of_task(task) if one.scan_id != facts.scan_id]
+        seen = Counter(map(right_word, others))
+        together = Counter((right_word(one), token) for one in others for token in tokens_of(one))
+        for one in of_task(task):
+            if one.scan_id == facts.scan_id:
+                options = one.answer.format.options
+                scores = [
+                    np.log(seen[option] + 1) + sum(np.log((together[option, token] + 1) / (seen[option] + 2)) for token in tokens_of(one))
+                    for option in options
+                ]
+                right += options[int(np.argmax(scores))] == right_word(one)
+                fair.append(1 / len(options))
+    assert len(fair) >= 100
+    assert right <= sum(fair) + 3 * np.sqrt(sum(share * (1 - share) for share in fair))
+
+
+def right_word(question):
+    return question.answer.format.option_of(question.answer.value)
+
+
+def tokens_of(question):
+    return {*question.text.lower().replace(".", " ").replace("?", " ").split(), question.template_id}
+
+
 def test_without_shuffling_a_letter_means_the_same_word():
     options = TaskOptions(shuffle_options=False)
     asked = ask_all(SCANS[0], ["relative_direction"], seed=0, options=options).questions

@@ -118,7 +118,7 @@ def test_samples_are_chosen_by_split_task_and_limit(dataset):
         read_samples(dataset, split="test")
 
 
-def test_splits_share_no_scan_place_or_image_and_a_planted_leak_is_named(root, dataset):
+def test_splits_share_no_scan_place_or_image(root, dataset):
     check_no_leak(read_samples(dataset), SceneStore(root / "store"))
 
 
@@ -177,6 +177,18 @@ def test_unknown_options_tasks_and_scans_are_named(root, tmp_path):
         generate_scan("scan_a", tasks=["object_sise"], options={}, **arguments)
     with pytest.raises(SceneError, match="scan_z"):
         generate_scan("scan_z", tasks=["object_size"], options={}, **arguments)
+
+
+def test_a_part_that_was_written_for_another_split_follows_its_scan_and_a_foreign_one_is_refused(root, tmp_path):
+    results = make(root, tmp_path / "set")
+    swapped = {scan_id: {**result, "split": "train"} for scan_id, result in results.items()}
+    finish_dataset(tmp_path / "set", store=root / "store", scan_ids=SCANS, results=swapped, seed=0, options=OPTIONS)
+    assert {sample.split for sample in read_samples(tmp_path / "set")} == {"train"}
+    assert [path.name for path in (tmp_path / "set" / "data").iterdir()] == ["train-00000-of-00001.parquet"]
+    (tmp_path / "set" / "parts" / "scan_a.parquet").write_bytes((tmp_path / "set" / "parts" / "scan_b.parquet").read_bytes())
+    results["scan_a"]["questions"] = {"object_size": 3}
+    with pytest.raises(DataError, match="scan_a.parquet: expected {'object_size': 3} questions, found"):
+        finish_dataset(tmp_path / "set", store=root / "store", scan_ids=SCANS, results=results, seed=0, options=OPTIONS)
 
 
 def test_a_data_set_without_a_question_is_refused(root, tmp_path):

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def finish_dataset(
     """
     samples: list[Sample] = []
     for scan_id in sorted(scan_ids):
-        samples += read_samples(out / PARTS_FOLDER / f"{scan_id}.parquet")
+        samples += _part(out / PARTS_FOLDER / f"{scan_id}.parquet", results[scan_id])
     if not samples:
         reasons = Counter(reason for result in results.values() for reason in result["skips"]).most_common(5)
         raise DataError(f"{out}: expected questions, found none in {len(scan_ids)} scans; most frequent reasons: {reasons}")
@@ -136,6 +137,17 @@ def finish_dataset(
         },
     )
     write_text(out / "README.md", card_of(samples, quality, skips=skips, seed=seed))
+
+
+def _part(path: Path, result: Mapping[str, Any]) -> list[Sample]:
+    """Rows of one scan under the split it has now, which may be another than when they were written."""
+    samples = read_samples(path)
+    counted = dict(Counter(sample.task for sample in samples))
+    if counted != dict(result["questions"]):
+        raise DataError(
+            f"{path}: expected {dict(result['questions'])} questions, found {counted}. Fix: delete {path.parent} and generate again"
+        )
+    return [sample if sample.split == result["split"] else replace(sample, split=result["split"]) for sample in samples]
 
 
 def _relative(store: Path, out: Path) -> str:
