@@ -9,6 +9,7 @@ from sightline.arrays import expect
 from sightline.captures.procedural.primitives import PrimitiveTable
 
 LEAF_SIZE = 4
+BOUNDS_MARGIN_M = 1e-9  # rays that run exactly along a face must not slip through the tree
 SURFACE_GAP_M = 1e-6  # a point counts as visible when nothing is hit before this last bit of the way
 SHADOW_LIFT_M = 1e-5  # shadow rays start this far off their surface
 
@@ -46,7 +47,7 @@ def build_caster(solids: PrimitiveTable) -> Caster:
 
     def node(members: np.ndarray) -> int:
         here = len(bounds)
-        bounds.append(np.concatenate([low[members].min(axis=0), high[members].max(axis=0)]))
+        bounds.append(np.concatenate([low[members].min(axis=0) - BOUNDS_MARGIN_M, high[members].max(axis=0) + BOUNDS_MARGIN_M]))
         children.append((0, 0))
         left_members, right_members = _split(low[members], high[members], centres[members], members)
         if not len(right_members):
@@ -82,8 +83,8 @@ def _split(low: np.ndarray, high: np.ndarray, centres: np.ndarray, members: np.n
 
 
 def _area(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    x, y, z = np.moveaxis(high - low, -1, 0)
-    return x * y + y * z + z * x
+    size = high - low
+    return size[..., 0] * size[..., 1] + size[..., 1] * size[..., 2] + size[..., 2] * size[..., 0]
 
 
 def cast(caster: Caster, origins_world: np.ndarray, directions_world: np.ndarray) -> Hits:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+TOUCH_M = 1e-6
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Footprint:
@@ -64,19 +66,34 @@ def overlap(a: Footprint, b: Footprint) -> bool:
 
 def inside(outline_world: np.ndarray, footprint: Footprint) -> bool:
     """Whether a footprint lies wholly inside an outline `(N, 2)`; touching the outline counts as inside."""
-    small = footprint.grown(-1e-6)
-    if not contains(outline_world, small.corners()).all():
-        return False
-    for a, b in zip(outline_world, np.roll(outline_world, -1, axis=0)):
-        step = b - a
-        side = Footprint(
-            centre_world=(a + b) / 2.0,
-            half_m=np.array([np.hypot(*step) / 2.0, 0.0]),
-            yaw_rad=float(np.arctan2(step[1], step[0])),
-            low_z_m=footprint.low_z_m,
-            high_z_m=footprint.high_z_m,
-        )
-        if overlap(side, small):
+    outline = outline_world.tolist()
+    half_x, half_y = float(footprint.half_m[0]) - TOUCH_M, float(footprint.half_m[1]) - TOUCH_M
+    c, s = math.cos(footprint.yaw_rad), math.sin(footprint.yaw_rad)
+    x0, y0 = float(footprint.centre_world[0]), float(footprint.centre_world[1])
+    within = False  # of the centre; when no side cuts the footprint, all of it lies where its centre does
+    ax, ay = outline[-1]
+    for bx, by in outline:
+        if (ay > y0) != (by > y0) and x0 < ax + (y0 - ay) * (bx - ax) / (by - ay):
+            within = not within
+        px, py = (ax - x0) * c + (ay - y0) * s, (ay - y0) * c - (ax - x0) * s
+        dx, dy = (bx - ax) * c + (by - ay) * s, (by - ay) * c - (bx - ax) * s
+        if _meets_rectangle(px, py, dx, dy, half_x, half_y):
+            return False
+        ax, ay = bx, by
+    return within
+
+
+def _meets_rectangle(px: float, py: float, dx: float, dy: float, half_x: float, half_y: float) -> bool:
+    """Whether the segment from p along d has a point in the rectangle around the origin (clipping)."""
+    first, last = 0.0, 1.0
+    for p, d, half in ((px, dx, half_x), (py, dy, half_y)):
+        if abs(d) < 1e-12:
+            if abs(p) > half:
+                return False
+            continue
+        a, b = (-half - p) / d, (half - p) / d
+        first, last = max(first, min(a, b)), min(last, max(a, b))
+        if first > last:
             return False
     return True
 

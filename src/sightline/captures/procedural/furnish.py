@@ -37,7 +37,7 @@ def _area_m2(room: Room) -> float:
 
 def _living_room(f: Furnisher, room: Room) -> None:
     rng, area = f.rng, _area_m2(room)
-    if area > 15.0 and f.wants(0.45):
+    if area > 13.0 and f.wants(0.4):
         f.against_wall(living.stairs(rng, rise_to_m=f.plan.height_m - 0.02), room, in_corner=True)
     sofa = f.somewhere_along_walls(seating.sofa, room, score=_openness(f, room))
     if sofa is not None:
@@ -141,7 +141,7 @@ def _kitchen_run(f: Furnisher, room: Room) -> None:
         units += [kitchen.cupboard(finish, top) for _ in range(count - len(units))]
         units = [units[int(i)] for i in rng.permutation(len(units))]
         before = len(f.placed)
-        first = f.against_wall(units[0], room, score=_run_score(f, room, count))
+        first = f.against_wall(units[0], room, score=_run_score(f, room, count), every_m=0.1)
         if first is None:
             continue
         run = [first]

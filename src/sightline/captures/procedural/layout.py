@@ -52,7 +52,7 @@ def draw_plan(rng: np.random.Generator, num_rooms: int) -> Plan:
         links = _links(segments, num_rooms, rng)
         if links is not None:
             break
-    names = _room_names(labels, links, num_rooms, rng)
+    names = _room_names(labels, num_rooms, rng)
     thickness_m = float(rng.choice([0.1, 0.12, 0.14]))
     height_m = float(np.round(rng.uniform(2.45, 2.75), 2))
     origin = -np.array(labels.shape) * CELL_M / 2.0
@@ -209,15 +209,31 @@ def _links(segments: list[Segment], num_rooms: int, rng: np.random.Generator) ->
     return chosen
 
 
-def _room_names(labels: np.ndarray, links: list[int], num_rooms: int, rng: np.random.Generator) -> list[str]:
-    """The largest room is for living, the smallest of three or more is a bathroom."""
+def rooms_reached(structure: Structure) -> set[int]:
+    """Rooms that can be walked to from room 0."""
+    reached = {0}
+    passages = [set(opening.rooms) for opening in structure.openings if opening.kind != "window" and len(opening.rooms) == 2]
+    for _ in passages:
+        for pair in passages:
+            if pair & reached:
+                reached |= pair
+    return reached
+
+
+def _room_names(labels: np.ndarray, num_rooms: int, rng: np.random.Generator) -> list[str]:
+    """The largest room is for living, the smallest is the bathroom where there is one."""
     if num_rooms == 1:
         return [str(rng.choice(["living room", "bedroom", "kitchen", "study"]))]
     by_size = np.argsort([-(labels == index).sum() for index in range(num_rooms)], kind="stable")
-    others = {2: ["kitchen", "bedroom", "bathroom"], 3: ["kitchen", "bedroom", "study"], 4: ["kitchen", "bedroom", "study", "dining room"]}
-    picks = list(rng.permutation(others[num_rooms])[: num_rooms - 1])
-    if num_rooms == 4 or (num_rooms == 3 and rng.random() < 0.6):
-        picks[-1] = "bathroom"
+    others = {
+        2: [str(rng.choice(["kitchen", "kitchen", "bedroom", "bathroom", "study"]))],
+        3: ["kitchen", str(rng.choice(["bedroom", "bathroom", "bathroom", "study", "dining room"]))],
+        4: ["kitchen", "bedroom", str(rng.choice(["bathroom", "bathroom", "study", "dining room"]))],
+    }
+    picks = [str(name) for name in rng.permutation(others[num_rooms])]
+    if "bathroom" in picks:  # baths are small
+        picks.remove("bathroom")
+        picks.append("bathroom")
     names = [""] * num_rooms
     for index, name in zip(by_size, ["living room", *picks]):
         names[int(index)] = str(name)
@@ -232,7 +248,7 @@ def _openings(
         segment = segments[index]
         private = {"bedroom", "bathroom", "study"} & {names[segment.low], names[segment.high]}
         if private or segment.length_m < 2.0 or rng.random() < 0.25:
-            kind, width_m, top_m = "door", float(rng.choice([0.85, 0.9, 0.95])), DOOR_HEIGHT_M
+            kind, width_m, top_m = "door", float(rng.choice([0.9, 0.95, 1.0])), DOOR_HEIGHT_M
         else:
             kind, width_m, top_m = "opening", float(np.round(rng.uniform(1.1, min(1.9, segment.length_m - 0.7)), 2)), 2.2
         openings.append(_opening(kind, segment, walls[index], width_m, 0.0, top_m, rng))
@@ -248,7 +264,7 @@ def _openings(
         mine.sort(key=lambda i: (-segments[i].length_m, i))
         for index in mine[: 1 if names[room] == "bathroom" or rng.random() < 0.6 else 2]:
             low, high = {"bathroom": (0.5, 0.7)}.get(names[room], (1.1, 1.9))
-            sill_m = {"bathroom": 1.35, "kitchen": 1.1}.get(names[room], float(rng.choice([0.75, 0.9])))
+            sill_m = {"bathroom": 1.35, "kitchen": 1.2}.get(names[room], float(rng.choice([0.75, 0.9])))
             width_m = float(np.round(min(rng.uniform(low, high), segments[index].length_m - 0.7), 2))
             openings.append(_opening("window", segments[index], walls[index], width_m, sill_m, min(2.15, height_m - 0.2), rng))
     return [*openings, entrance], entrance

@@ -14,7 +14,7 @@ from sightline.geometry.transforms import yaw_translation
 
 WALL_GAP_M = 0.01
 FLAT_M = 0.05  # a thing no higher than this (a rug) is stepped on, not walked around
-BODY_M = 0.28  # half of what a person walking with a camera needs
+BODY_M = 0.34  # half of what a person walking with a camera needs
 GATE_M = 0.55  # a person steps this far into a room
 
 
@@ -81,9 +81,9 @@ class Furnisher:
         z_m: float = 0.0,
         score: Callable[[Placed], float] | None = None,
         in_corner: bool = False,
-        ignore: Sequence[Placed] = (),
+        every_m: float | None = None,
     ) -> Placed | None:
-        """Back to a wall. Without a score any free place is as good as another."""
+        """Back to a wall: at random places, in corners only, or at places `every_m` apart. Without a score any free place will do."""
         low, high = design.low, design.high
         wide = high[0] - low[0]
         candidates = []
@@ -95,11 +95,12 @@ class Furnisher:
             inward = np.array([-along[1], along[0]])
             yaw_rad = float(np.arctan2(along[1], along[0]))
             ends = np.array([WALL_GAP_M, length - wide - WALL_GAP_M])
-            starts = ends if in_corner else np.concatenate([ends, self.rng.uniform(*ends, 10)])
+            between = self.rng.uniform(*ends, 10) if every_m is None else np.arange(ends[0], ends[1], every_m)
+            starts = ends if in_corner else np.concatenate([ends, between])
             for start in starts:
                 spot = a + along * (start - low[0]) + inward * (WALL_GAP_M - low[1])
                 candidates.append(self._posed(design, room, np.array([*spot, z_m]), yaw_rad))
-        return self._first_or_best(candidates, room, score, ignore)
+        return self._first_or_best(candidates, room, score, ())
 
     def somewhere_along_walls(
         self,

@@ -22,6 +22,10 @@ class Primitive:
     parent_from_primitive: np.ndarray
     material: Material
 
+    def __post_init__(self) -> None:
+        if not (self.half_m > 0.0).all():
+            raise ValueError(f"solid: expected positive half extents, found {self.half_m.tolist()}")
+
     def moved(self, new_from_parent: np.ndarray) -> "Primitive":
         """The same solid in another parent frame."""
         return replace(self, parent_from_primitive=new_from_parent @ self.parent_from_primitive)

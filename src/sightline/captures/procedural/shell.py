@@ -61,7 +61,7 @@ def build_shell(plan: Plan, rng: np.random.Generator) -> Shell:
             solids.extend(_window(wall, opening, plan))
             keep_outs.append(_before(wall, opening, reach_m=0.35, low_z_m=_bottom(opening) - 0.02, high_z_m=plan.height_m))
             continue
-        keep_outs.append(_before(wall, opening, reach_m=0.95, low_z_m=0.0, high_z_m=plan.height_m))
+        keep_outs.append(_before(wall, opening, reach_m=0.85, low_z_m=0.0, high_z_m=plan.height_m))
         if opening.kind == "door":
             solids.extend(_casing(wall, opening))
             if opening is plan.entrance:

@@ -16,7 +16,7 @@ from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import rigid
 
 NEAREST_M = 0.3  # a camera closer than this to anything is a bad picture
-CLEARANCE_M = 0.36  # between the line that the camera walks and anything it could touch
+CLEARANCE_M = 0.31  # between the line that the camera walks and anything it could touch
 GRID_M = 0.05
 HEAD_M = 1.9  # furniture above this is walked under
 NEAR_MEAN_M = 1.1  # views whose mean depth is less show a blank wall
@@ -92,7 +92,7 @@ def free_space(room: RoomModel) -> tuple[np.ndarray, np.ndarray]:
     for leaf in room.shell.leaves:
         blocked |= leaf.covers(centres)
     away_m = ndimage.distance_transform_edt(np.pad(~blocked.reshape(inside.shape), 1))[1:-1, 1:-1] * GRID_M
-    free = away_m > CLEARANCE_M + GRID_M
+    free = away_m > CLEARANCE_M + 0.71 * GRID_M  # places are cell centres, obstacles reach half a cell further
     parts, count = ndimage.label(free)
     if count == 0:
         raise CaptureError(f"procedural flat of seed {room.seed}: expected room to walk, found none; take another seed or a lower density")

@@ -68,8 +68,9 @@ def stairs(rng: np.random.Generator, *, rise_to_m: float) -> Design:
         a = -x + k * run
         m.box((a, -half_y, (k + 1) * rise - 0.04), (a + run + 0.02, half_y, (k + 1) * rise), wood.material)
         m.box((a + run - 0.01, -half_y, k * rise), (a + run, half_y, (k + 1) * rise - 0.04), white)
-        if k % 3 == 1:
-            m.box((a + 0.08, half_y - 0.04, (k + 1) * rise), (a + 0.11, half_y - 0.01, (k + 1) * rise + 0.72), DARK)
+        if k % 3 == 1 and k + 2 < steps:
+            rail_z = min((k + 1) * rise + 0.72, rise_to_m)  # it ends at the ceiling
+            m.box((a + 0.08, half_y - 0.04, (k + 1) * rise), (a + 0.11, half_y - 0.01, rail_z), DARK)
     return Design(category="stairs", colour=wood.colour, material="wood", solids=tuple(m.solids), has_front=False, clearance_m=0.3)
 
 
