@@ -43,7 +43,7 @@ class Question:
     template_id: str  # "<task>.<index>"
     evidence: Mapping[str, float | str]  # the measured values the answer rests on, with unit suffixes, and the margins
     marks: tuple[Mark, ...] = ()
-    object_ids: tuple[int, ...] = ()
+    object_ids: tuple[int, ...] = ()  # in their roles; a dot on an object stands at the same place in `marks`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
