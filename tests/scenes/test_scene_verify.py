@@ -104,6 +104,12 @@ def test_the_camera_matrix_of_another_image_size_is_named(scans, width):
     assert verify(scans["as it should be"], intrinsics=(other.fx, other.fy, other.cx, other.cy), image_size=size).agreement > 0.97
 
 
+def test_a_wrongly_stated_image_size_is_mended_from_what_was_stated(scans):
+    message = refusal(scans["as it should be"], image_size="140x105")
+    found = re.search(r"images of (\d+)x\d+ instead of 140x105: .* Fix: image_size=\1x", message)
+    assert abs(int(found[1]) - 160) <= 3
+
+
 def test_two_mistakes_are_found_together(scans):
     message = refusal(scans["inverted"], depth_unit_m=1.0)
     assert "Fix: --pose-direction camera_from_world --depth-unit-m 0.001 (or" in message

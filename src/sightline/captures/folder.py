@@ -127,6 +127,7 @@ def read_folder(folder: Path, options: FolderOptions, *, scan_id: str) -> Captur
             "convention": convention.as_notes(),
             "depth_unit_m": options.depth_unit_m,
             "pose_unit_m": options.pose_unit_m,
+            "image_size": list(options.image_size or color_size),
             "frame_step": options.frame_step,
         },
     )

@@ -173,15 +173,14 @@ class Hypotheses:
     def _image_advice(self, image_factor: float, told: str) -> str:
         frame = self.capture.frames[0]
         color, depth = frame.intrinsics, frame.depth_intrinsics
-        shared = color.resized(width=depth.width, height=depth.height)
-        width = _known_width((color if shared == depth else depth).width * image_factor)
-        if shared != depth:
-            return (
-                f"depth intrinsics look like those of depth images about {width} wide instead of {depth.width}: {told} so. Fix: mend them"
-            )
-        size = (width, int(round(color.height * width / color.width)))
-        named = f"{size[0]}x{size[1]}"
-        return f"intrinsics look like those of images of {named} instead of {color.width}x{color.height}: {told} so. {fix(image_size=size)}"
+        if color.resized(width=depth.width, height=depth.height) != depth:
+            wide = _known_width(depth.width * image_factor)
+            return f"depth intrinsics look like those of images about {wide} wide instead of {depth.width}: {told} so. Fix: mend them"
+        stated_width, stated_height = self.capture.notes.get("image_size", (color.width, color.height))
+        width = _known_width(stated_width * image_factor)
+        size = (width, int(round(stated_height * width / stated_width)))
+        instead = f"{size[0]}x{size[1]} instead of {stated_width}x{stated_height}"
+        return f"intrinsics look like those of images of {instead}: {told} so. {fix(image_size=size)}"
 
     def _unit_advice(self) -> str:
         """For scans without enough motion to measure the unit: the known unit that makes the depth that of a room."""
