@@ -21,7 +21,7 @@ class Reply:
 
 def write_replies(path: Path, replies: Iterable[Reply]) -> None:
     """Write all replies at once, atomically."""
-    write_text(path, "".join(json.dumps(asdict(reply), ensure_ascii=False) + "\n" for reply in replies))
+    write_text(path, "".join(json.dumps(asdict(reply)) + "\n" for reply in replies))
 
 
 def read_replies(path: Path) -> Sequence[Reply]:

@@ -63,7 +63,7 @@ def _evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], dict[str, tuple[
 
 
 def _summary(scan_ids: list[str], samples: tuple[Sample, ...], evaluations: tuple[Evaluation, ...]) -> str:
-    parts = [f"{len(scan_ids)} scans"]
+    parts = ["1 scan" if len(scan_ids) == 1 else f"{len(scan_ids)} scans"]
     if samples:
         held_out = sum(sample.split == "held_out" for sample in samples)
         parts.append(f"{len(samples)} questions of {len({sample.task for sample in samples})} kinds, {held_out} of them on held-out scans")

@@ -113,12 +113,13 @@ def generate(
 ) -> None:
     """Ask questions of measured scenes and write them, with checked answers, as a Parquet data set."""
     from sightline.mixtures.splits import check_no_leak, split_places
+    from sightline.questions.question import TaskOptions
     from sightline.samples.generate import finish_dataset, generate_scan
     from sightline.samples.shards import read_samples
     from sightline.scenes.store import SceneStore
 
     names = chosen_tasks(tasks)
-    options = with_overrides({}, overrides or [])
+    options = as_mapping(build(TaskOptions, with_overrides({}, overrides or []), where="generate"))
     scan_ids = some_scans(store, limit)
     scenes = SceneStore(store)
     places = {scan_id: scenes.read(scan_id).place_id for scan_id in scan_ids}
