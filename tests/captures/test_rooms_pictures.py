@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sightline.captures.procedural.caster import cast, visible_from
+from sightline.captures.procedural.caster import cast, cast_view, view_of, visible_from
 from sightline.captures.procedural.footprints import contains
 from sightline.captures.procedural.model import build_room, render
 from sightline.captures.procedural.options import RoomsOptions, SensorOptions
@@ -17,7 +17,7 @@ from sightline.captures.procedural.walk import NEAREST_M, walk
 from sightline.errors import ConfigError
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.depth import pixel_grid, points_world_from_depth
-from sightline.geometry.transforms import apply, camera_pitch_deg, camera_roll_deg, inverse, rigidity_error
+from sightline.geometry.transforms import apply, camera_pitch_deg, camera_roll_deg, inverse, rigid, rigidity_error, rotation_from_quat_wxyz
 
 CAMERA = Intrinsics.from_field_of_view(horizontal_deg=70.0, width=64, height=48)
 OPTIONS = RoomsOptions(min_rooms=2, max_rooms=3)
@@ -43,6 +43,19 @@ def test_depth_and_ids_are_those_of_the_ray_through_the_pixel_centre():
     found_uv, depth_m = CAMERA.project(apply(inverse(pose), hits.points_world[seen]))
     np.testing.assert_allclose(found_uv, uv[seen], atol=1e-8)
     np.testing.assert_allclose(depth_m, picture.depth_m.reshape(-1)[seen], atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_image_tiles_find_what_the_tree_finds_even_from_odd_places(seed):
+    room, rng = flat(seed), np.random.default_rng(seed)
+    low, high = room.plan.origin_world, -room.plan.origin_world
+    for _ in range(12):
+        pose = rigid(rotation_from_quat_wxyz(rng.standard_normal(4)), np.array([*rng.uniform(low, high), rng.uniform(0.1, 2.4)]))
+        uv = rng.uniform(-0.5, [63.49, 47.49], (600, 2))
+        directions = rays_world(uv, CAMERA, pose)
+        tree, tiles = cast(room.caster, pose[:3, 3], directions), cast_view(view_of(room.caster, CAMERA, pose), uv, directions)
+        np.testing.assert_array_equal(tree.primitives, tiles.primitives)
+        np.testing.assert_array_equal(tree.t, tiles.t)
 
 
 def test_every_point_that_was_drawn_is_visible_and_a_little_behind_is_not():
@@ -95,7 +108,7 @@ def test_no_pixel_has_a_colour_of_the_marks(pure):
 
 
 def test_the_encoding_table_is_at_most_one_grey_level_off():
-    linear = np.linspace(-0.1, 1.1, 100_001)
+    linear = np.linspace(-0.1, 1.1, 100_002).reshape(-1, 3)
     assert np.abs(srgb_from_linear(linear).astype(int) - srgb_from_linear_fast(linear)).max() <= 1
     levels = np.arange(256)
     np.testing.assert_array_equal(srgb_from_linear(linear_from_srgb(levels)), levels)

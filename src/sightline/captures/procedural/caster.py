@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from sightline.arrays import expect
+from sightline.captures.procedural import kernels
 from sightline.captures.procedural.primitives import PrimitiveTable
+from sightline.geometry.cameras import Intrinsics
+from sightline.geometry.transforms import inverse
 
 LEAF_SIZE = 4
 BOUNDS_MARGIN_M = 1e-9  # rays that run exactly along a face must not slip through the tree
@@ -95,8 +97,44 @@ def cast(caster: Caster, origins_world: np.ndarray, directions_world: np.ndarray
     if len(origins) != 1:
         expect(origins_world=(origins, "N 3"), directions_world=(directions, "N 3"))
     solids = caster.solids
-    t, primitives = _closest(origins, directions, caster.bounds, caster.children, caster.order, solids.kinds, solids.unit_from_world)
-    points, normals, local_m, axis = _surface(origins, directions, t, primitives, solids.kinds, solids.unit_from_world, solids.half_m)
+    t, primitives = kernels.closest(origins, directions, caster.bounds, caster.children, caster.order, solids.kinds, solids.unit_from_world)
+    return _hits(caster, origins, directions, t, primitives)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class View:
+    """A caster seen by one camera: for every tile of the image, the solids that may show there."""
+
+    caster: Caster
+    intrinsics: Intrinsics
+    world_from_camera: np.ndarray
+    starts: np.ndarray
+    members: np.ndarray
+    near: np.ndarray
+
+
+def view_of(caster: Caster, intrinsics: Intrinsics, world_from_camera: np.ndarray) -> View:
+    """Sort solids into the tiles of an image."""
+    solids, camera = caster.solids, (intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy, intrinsics.width, intrinsics.height)
+    starts, members, near = kernels.tile_lists(solids.half_m, solids.world_from_primitive, inverse(world_from_camera), *camera)
+    return View(caster=caster, intrinsics=intrinsics, world_from_camera=world_from_camera, starts=starts, members=members, near=near)
+
+
+def cast_view(view: View, uv: np.ndarray, directions_world: np.ndarray) -> Hits:
+    """As `cast`, faster, for rays of unit z in the camera through places `uv (N, 2)` of its image; `t` is the z-depth."""
+    expect(uv=(uv, "N 2"), directions_world=(directions_world, "N 3"))
+    solids, eye = view.caster.solids, np.ascontiguousarray(view.world_from_camera[:3, 3])
+    size = (view.intrinsics.width, view.intrinsics.height)
+    lists = (view.starts, view.members, view.near)
+    t, primitives = kernels.closest_in_tiles(eye, directions_world, uv, *lists, *size, solids.kinds, solids.unit_from_world)
+    return _hits(view.caster, eye[None], directions_world, t, primitives)
+
+
+def _hits(caster: Caster, origins: np.ndarray, directions: np.ndarray, t: np.ndarray, primitives: np.ndarray) -> Hits:
+    solids = caster.solids
+    points, normals, local_m, axis = kernels.surface(
+        origins, directions, t, primitives, solids.kinds, solids.unit_from_world, solids.half_m
+    )
     object_ids = np.where(primitives >= 0, solids.object_ids[primitives], -1).astype(np.int32)
     return Hits(t=t, primitives=primitives, object_ids=object_ids, points_world=points, normals_world=normals, local_m=local_m, axis=axis)
 
@@ -115,7 +153,7 @@ def occluded(caster: Caster, origins_world: np.ndarray, targets_world: np.ndarra
     everything = np.arange(len(origins))
     no_normals = np.zeros((1, 3))
     tree = (caster.bounds, caster.children, caster.order, solids.kinds, solids.unit_from_world)
-    return _blocked(origins, no_normals, 0.0, everything, targets, SURFACE_GAP_M, *tree)
+    return kernels.blocked(origins, no_normals, 0.0, everything, targets, SURFACE_GAP_M, *tree)
 
 
 def in_shadow(caster: Caster, hits: Hits, asked: np.ndarray, light_world: np.ndarray) -> np.ndarray:
@@ -123,230 +161,4 @@ def in_shadow(caster: Caster, hits: Hits, asked: np.ndarray, light_world: np.nda
     solids = caster.solids
     tree = (caster.bounds, caster.children, caster.order, solids.kinds, solids.unit_from_world)
     lights = np.ascontiguousarray(light_world, dtype=np.float64)[None]
-    return _blocked(hits.points_world, hits.normals_world, SHADOW_LIFT_M, asked, lights, 0.0, *tree)
-
-
-@numba.njit(cache=True, error_model="numpy", inline="always")
-def _hit(kind, unit_from_world, p, ox, oy, oz, dx, dy, dz):
-    """Nearest t > 0 of one solid, or inf."""
-    inf = np.inf
-    m = unit_from_world[p]
-    px = m[0, 0] * ox + m[0, 1] * oy + m[0, 2] * oz + m[0, 3]
-    py = m[1, 0] * ox + m[1, 1] * oy + m[1, 2] * oz + m[1, 3]
-    pz = m[2, 0] * ox + m[2, 1] * oy + m[2, 2] * oz + m[2, 3]
-    qx = m[0, 0] * dx + m[0, 1] * dy + m[0, 2] * dz
-    qy = m[1, 0] * dx + m[1, 1] * dy + m[1, 2] * dz
-    qz = m[2, 0] * dx + m[2, 1] * dy + m[2, 2] * dz
-    near, far = -inf, inf
-    if kind != 2:  # slab along z, for boxes and cylinders
-        if qz == 0.0:
-            if abs(pz) > 1.0:
-                return inf
-        else:
-            a, b = (-1.0 - pz) / qz, (1.0 - pz) / qz
-            near, far = min(a, b), max(a, b)
-    if kind == 0:
-        if qx == 0.0:
-            if abs(px) > 1.0:
-                return inf
-        else:
-            a, b = (-1.0 - px) / qx, (1.0 - px) / qx
-            near, far = max(near, min(a, b)), min(far, max(a, b))
-        if qy == 0.0:
-            if abs(py) > 1.0:
-                return inf
-        else:
-            a, b = (-1.0 - py) / qy, (1.0 - py) / qy
-            near, far = max(near, min(a, b)), min(far, max(a, b))
-    else:
-        aa = qx * qx + qy * qy
-        bb = px * qx + py * qy
-        cc = px * px + py * py - 1.0
-        if kind == 2:
-            aa += qz * qz
-            bb += pz * qz
-            cc += pz * pz
-        if aa == 0.0:
-            if cc > 0.0:
-                return inf
-        else:
-            under = bb * bb - aa * cc
-            if under < 0.0:
-                return inf
-            root = np.sqrt(under)
-            near, far = max(near, (-bb - root) / aa), min(far, (-bb + root) / aa)
-    if near > far or far <= 0.0:
-        return inf
-    return near if near > 0.0 else far
-
-
-@numba.njit(cache=True, error_model="numpy", inline="always")
-def _enter(bounds, node, ox, oy, oz, ix, iy, iz, limit):
-    """Where a ray enters bounds, or inf when it misses them or enters beyond the limit."""
-    b = bounds[node]
-    a, c = (b[0] - ox) * ix, (b[3] - ox) * ix
-    near, far = min(a, c), max(a, c)
-    a, c = (b[1] - oy) * iy, (b[4] - oy) * iy
-    near, far = max(near, min(a, c)), min(far, max(a, c))
-    a, c = (b[2] - oz) * iz, (b[5] - oz) * iz
-    near, far = max(near, min(a, c)), min(far, max(a, c))
-    if near > far * (1.0 + 1e-12) + 1e-12 or far < 0.0 or near > limit:
-        return np.inf
-    return max(near, 0.0)
-
-
-@numba.njit(cache=True, error_model="numpy", inline="always")
-def _reciprocal(x):
-    if abs(x) < 1e-300:  # keeps 0 * inf = NaN out of the slab test
-        return 1e300
-    return 1.0 / x
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _closest(origins, directions, bounds, children, order, kinds, unit_from_world):
-    count = len(directions)
-    t_out = np.full(count, np.nan)
-    hit_out = np.full(count, -1, dtype=np.int32)
-    stack = np.empty(64, dtype=np.int32)
-    enter = np.empty(64)
-    last = -1  # the solid of the ray before is a good first guess
-    for i in range(count):
-        k = i if len(origins) > 1 else 0
-        ox, oy, oz = origins[k, 0], origins[k, 1], origins[k, 2]
-        dx, dy, dz = directions[i, 0], directions[i, 1], directions[i, 2]
-        ix, iy, iz = _reciprocal(dx), _reciprocal(dy), _reciprocal(dz)
-        best, best_hit = np.inf, -1
-        if last >= 0:
-            best = _hit(kinds[last], unit_from_world, last, ox, oy, oz, dx, dy, dz)
-            best_hit = last if best < np.inf else -1
-        stack[0] = 0
-        enter[0] = 0.0
-        top = 1
-        while top > 0:
-            top -= 1
-            if enter[top] > best:
-                continue
-            here = stack[top]
-            left = children[here, 0]
-            if left < 0:
-                for k in range(-1 - left, -1 - left + children[here, 1]):
-                    p = order[k]
-                    t = _hit(kinds[p], unit_from_world, p, ox, oy, oz, dx, dy, dz)
-                    if t < best or (t == best and t < np.inf and p < best_hit):
-                        best, best_hit = t, p
-                continue
-            right = children[here, 1]
-            t_left = _enter(bounds, left, ox, oy, oz, ix, iy, iz, best)
-            t_right = _enter(bounds, right, ox, oy, oz, ix, iy, iz, best)
-            if t_left > t_right:
-                left, right = right, left
-                t_left, t_right = t_right, t_left
-            if t_right < np.inf:
-                stack[top], enter[top] = right, t_right
-                top += 1
-            if t_left < np.inf:
-                stack[top], enter[top] = left, t_left
-                top += 1
-        if best_hit >= 0:
-            t_out[i] = best
-            hit_out[i] = best_hit
-        last = best_hit
-    return t_out, hit_out
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _blocked(points, normals, lift, asked, targets, gap, bounds, children, order, kinds, unit_from_world):
-    """Whether the way from each asked point (lifted along its normal) to its target, or to the one target, is blocked."""
-    out = np.zeros(len(asked), dtype=np.bool_)
-    stack = np.empty(64, dtype=np.int32)
-    last = -1  # neighbours are mostly blocked by the same solid
-    for j in range(len(asked)):
-        i = asked[j]
-        ox, oy, oz = points[i, 0], points[i, 1], points[i, 2]
-        if lift > 0.0:
-            ox, oy, oz = ox + lift * normals[i, 0], oy + lift * normals[i, 1], oz + lift * normals[i, 2]
-        k = i if len(targets) > 1 else 0
-        dx, dy, dz = targets[k, 0] - ox, targets[k, 1] - oy, targets[k, 2] - oz
-        limit = 1.0
-        if gap > 0.0:
-            limit = 1.0 - gap / max(np.sqrt(dx * dx + dy * dy + dz * dz), gap)
-            if not limit > 0.0:
-                continue
-        if last >= 0 and _hit(kinds[last], unit_from_world, last, ox, oy, oz, dx, dy, dz) < limit:
-            out[j] = True
-            continue
-        ix, iy, iz = _reciprocal(dx), _reciprocal(dy), _reciprocal(dz)
-        stack[0] = 0
-        top = 1
-        while top > 0:
-            top -= 1
-            here = stack[top]
-            left = children[here, 0]
-            if left < 0:
-                for k in range(-1 - left, -1 - left + children[here, 1]):
-                    p = order[k]
-                    if _hit(kinds[p], unit_from_world, p, ox, oy, oz, dx, dy, dz) < limit:
-                        out[j] = True
-                        last = p
-                        top = 0
-                        break
-                continue
-            right = children[here, 1]
-            if _enter(bounds, left, ox, oy, oz, ix, iy, iz, limit) < np.inf:
-                stack[top] = left
-                top += 1
-            if _enter(bounds, right, ox, oy, oz, ix, iy, iz, limit) < np.inf:
-                stack[top] = right
-                top += 1
-    return out
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _surface(origins, directions, t, primitives, kinds, unit_from_world, half_m):
-    """Points, unit normals towards the ray, places in the solid's own frame, and the local axis faced most."""
-    count = len(t)
-    points = np.full((count, 3), np.nan)
-    normals = np.full((count, 3), np.nan)
-    local = np.zeros((count, 3))
-    axes = np.zeros(count, dtype=np.int32)
-    for i in range(count):
-        p = primitives[i]
-        if p < 0:
-            continue
-        m = unit_from_world[p]
-        dx, dy, dz = directions[i, 0], directions[i, 1], directions[i, 2]
-        k = i if len(origins) > 1 else 0
-        x, y, z = origins[k, 0] + t[i] * dx, origins[k, 1] + t[i] * dy, origins[k, 2] + t[i] * dz
-        points[i, 0], points[i, 1], points[i, 2] = x, y, z
-        u = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
-        v = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
-        w = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
-        hx, hy, hz = half_m[p, 0], half_m[p, 1], half_m[p, 2]
-        local[i, 0], local[i, 1], local[i, 2] = u * hx, v * hy, w * hz
-        a, b, c = u, v, w  # the normal in unit space
-        if kinds[p] == 0:
-            au, av, aw = abs(u), abs(v), abs(w)
-            if au >= av and au >= aw:
-                b, c = 0.0, 0.0
-            elif av >= aw:
-                a, c = 0.0, 0.0
-            else:
-                a, b = 0.0, 0.0
-        elif kinds[p] == 1:
-            if abs(w) > np.sqrt(u * u + v * v):
-                a, b = 0.0, 0.0
-            else:
-                c = 0.0
-        nx = m[0, 0] * a + m[1, 0] * b + m[2, 0] * c
-        ny = m[0, 1] * a + m[1, 1] * b + m[2, 1] * c
-        nz = m[0, 2] * a + m[1, 2] * b + m[2, 2] * c
-        length = np.sqrt(nx * nx + ny * ny + nz * nz)
-        if nx * dx + ny * dy + nz * dz > 0.0:
-            length = -length
-        normals[i, 0], normals[i, 1], normals[i, 2] = nx / length, ny / length, nz / length
-        a, b, c = abs(a / hx), abs(b / hy), abs(c / hz)
-        if b > a + 1e-12:
-            axes[i] = 2 if c > b + 1e-12 else 1
-        else:
-            axes[i] = 2 if c > a + 1e-12 else 0
-    return points, normals, local, axes
+    return kernels.blocked(hits.points_world, hits.normals_world, SHADOW_LIFT_M, asked, lights, 0.0, *tree)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from sightline.captures.procedural.caster import Caster, Hits, cast, in_shadow
+from sightline.captures.procedural.caster import Caster, Hits, cast_view, in_shadow, view_of
 from sightline.captures.procedural.textures import Material, albedo, linear_from_srgb, material_table, srgb_from_linear_fast
 from sightline.geometry.cameras import Intrinsics
 
@@ -101,24 +101,22 @@ def shoot(
 ) -> Rendering:
     """Render one picture."""
     height, width = intrinsics.height, intrinsics.width
-    eye = np.ascontiguousarray(world_from_camera[:3, 3])
     v, u = np.divmod(np.arange(width * height), width)
     uv = np.stack([u, v], axis=1).astype(np.float64)
+    view = view_of(caster, intrinsics, world_from_camera)
     directions = rays_world(uv, intrinsics, world_from_camera)
-    hits = cast(caster, eye, directions)
-    light = _light(caster, paint, lighting, hits, np.arange(len(hits.t)), shadows=shadows)
-    colour = _colour(caster, paint, hits, light, directions, intrinsics)
+    hits = cast_view(view, uv, directions)
+    lit = _lights_of_image(caster, paint, lighting, hits, width, height, shadows=shadows)
+    colour = _colour(caster, paint, lighting, hits, lit, directions, intrinsics)
     if antialias:
         edge = np.flatnonzero(_edges(hits, caster.solids.material_rows, height, width))
         parts = (uv[edge][:, None] + SUB_PIXELS).reshape(-1, 2)
         around = rays_world(parts, intrinsics, world_from_camera)
-        part_hits = cast(caster, eye, around)
-        part_light = _borrowed(
-            np.repeat(edge, len(SUB_PIXELS)), part_hits.primitives, part_hits.axis, hits.primitives, hits.axis, light, width
-        )
-        missing = np.flatnonzero(np.isnan(part_light) & (part_hits.primitives >= 0))
-        part_light[missing] = _light(caster, paint, lighting, part_hits, missing, shadows=shadows)[missing]
-        fine = _colour(caster, paint, part_hits, part_light, around, intrinsics)
+        part_hits = cast_view(view, parts, around)
+        pixels = np.repeat(edge, len(SUB_PIXELS))
+        part_lit, missing = _borrowed(pixels, part_hits.primitives, part_hits.axis, hits.primitives, hits.axis, lit, width)
+        _find_lights(part_lit, caster, paint, lighting, part_hits, np.flatnonzero(missing), shadows=shadows)
+        fine = _colour(caster, paint, lighting, part_hits, part_lit, around, intrinsics)
         colour[edge] = fine.reshape(len(edge), len(SUB_PIXELS), 3).mean(axis=1)
     return Rendering(
         rgb=srgb_from_linear_fast(colour).reshape(height, width, 3),
@@ -133,29 +131,38 @@ def _edges(hits: Hits, material_rows: np.ndarray, height: int, width: int) -> np
     return _edge_mask(hits.primitives, hits.axis, hits.normals_world, hits.t, material_rows, height, width)
 
 
-def _light(caster: Caster, paint: Paint, lighting: Lighting, hits: Hits, asked: np.ndarray, *, shadows: bool) -> np.ndarray:
-    """Linear light `(N,)` that falls on the hits `asked`; the others are left at what surrounds them."""
-    shade, points, normals = lighting.shade, hits.points_world, hits.normals_world
-    light = _ambient(points, normals, lighting.ambient, lighting.ceiling_z_m, shade.open_share, shade.origin_world, shade.cell_m)
-    for number, lamp in enumerate(lighting.lamps_world):
-        strength = _from_lamp(
-            points, normals, asked, lamp, lighting.lamp_strength, paint.labels, paint.origin_world, paint.cell_m, lighting.linked[number]
-        )
-        bright = asked[strength > FAINT]
-        strength = strength[strength > FAINT]
-        if shadows:
-            strength = np.where(in_shadow(caster, hits, bright, lamp), 0.0, strength)
-        light[bright] += strength
-    place = (lighting.ceiling_z_m, paint.labels, paint.origin_world, paint.cell_m)
-    strength = _from_sun(points, normals, asked, lighting.sun_world, lighting.sun_strength, *place)
-    bright = asked[strength > FAINT]
-    dark = in_shadow(caster, hits, bright, SUN_REACH_M * lighting.sun_world)
-    light[bright] += np.where(dark, 0.0, strength[strength > FAINT])
-    return light
+def _lights_of_image(caster: Caster, paint: Paint, lighting: Lighting, hits: Hits, width: int, height: int, *, shadows: bool) -> np.ndarray:
+    """Bits `(N,)` of the lights that reach each pixel. Every second pixel of every second row is asked first; the others
+    take over what their neighbours agree on where these show the same facet, and are asked where not."""
+    lit = np.zeros(width * height, dtype=np.uint8)
+    every_second = np.arange(width * height).reshape(height, width)[::2, ::2].reshape(-1)
+    _find_lights(lit, caster, paint, lighting, hits, every_second, shadows=shadows)
+    missing = _spread(lit, hits.primitives, hits.axis, width, height)
+    _find_lights(lit, caster, paint, lighting, hits, np.flatnonzero(missing), shadows=shadows)
+    return lit
 
 
-def _colour(caster: Caster, paint: Paint, hits: Hits, light: np.ndarray, directions: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
-    """Linear colour `(N, 3)` in 0..1 of hits under a light `(N,)`."""
+def _find_lights(
+    lit: np.ndarray, caster: Caster, paint: Paint, lighting: Lighting, hits: Hits, asked: np.ndarray, *, shadows: bool
+) -> None:
+    """Set the bits of the lights that reach the hits `asked`: lamp l is bit l, the sun comes after the last lamp."""
+    points, normals = hits.points_world, hits.normals_world
+    room = (lighting.linked, lighting.ceiling_z_m, paint.labels, paint.origin_world, paint.cell_m)
+    bits = _turned_to(points, normals, asked, lighting.lamps_world, lighting.sun_world, lighting.lamp_strength, *room)
+    lights = [*lighting.lamps_world, SUN_REACH_M * lighting.sun_world]
+    for number, light in enumerate(lights):
+        if not shadows and number < len(lighting.lamps_world):
+            continue  # walls always keep the sun out, or rooms would have no ceiling
+        bit = np.uint8(1 << number)
+        maybe = np.flatnonzero(bits & bit)
+        bits[maybe[in_shadow(caster, hits, asked[maybe], light)]] &= ~bit
+    lit[asked] = bits
+
+
+def _colour(
+    caster: Caster, paint: Paint, lighting: Lighting, hits: Hits, lit: np.ndarray, directions: np.ndarray, intrinsics: Intrinsics
+) -> np.ndarray:
+    """Linear colour `(N, 3)` in 0..1 of hits under the lights whose bits are set."""
     solids = caster.solids
     rows = np.where(hits.primitives >= 0, solids.material_rows[hits.primitives], -1).astype(np.int32)
     base = albedo(
@@ -174,6 +181,12 @@ def _colour(caster: Caster, paint: Paint, hits: Hits, light: np.ndarray, directi
         paint.wall_rows,
         paint.floor_rows,
     )
+    shade = lighting.shade
+    light = _ambient(
+        hits.points_world, hits.normals_world, lighting.ambient, lighting.ceiling_z_m, shade.open_share, shade.origin_world, shade.cell_m
+    )
+    lamps = (lighting.lamps_world, lighting.lamp_strength, lighting.sun_world, lighting.sun_strength)
+    _add_lights(light, hits.points_world, hits.normals_world, lit, *lamps)
     return _finish(base, light, paint.materials[:, 2].copy(), rows, directions)
 
 
@@ -209,42 +222,72 @@ def _ambient(points, normals, ambient, ceiling_z, open_share, origin, cell):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _from_lamp(points, normals, asked, lamp, strength, labels, origin, cell, linked):
-    """Unshadowed light of one lamp; nothing in rooms that are not its own or next to it through an opening."""
-    out = np.zeros(len(asked))
+def _turned_to(points, normals, asked, lamps, sun, strength, linked, ceiling_z, labels, origin, cell):
+    """Bits of the lights that each asked point faces: lamps of its own room and of rooms beside it through an opening,
+    where they are not too faint; the sun where the way to it does not end at the ceiling. Shadows are asked later."""
+    out = np.zeros(len(asked), dtype=np.uint8)
     for j in range(len(asked)):
         i = asked[j]
-        if not points[i, 2] == points[i, 2]:  # NaN: nothing was met
+        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+        if not pz == pz:  # NaN: nothing was met
             continue
-        a, b = int(np.floor((points[i, 0] - origin[0]) / cell)), int(np.floor((points[i, 1] - origin[1]) / cell))
-        if 0 <= a < labels.shape[0] and 0 <= b < labels.shape[1] and labels[a, b] >= 0 and not linked[labels[a, b]]:
-            continue
-        x, y, z = lamp[0] - points[i, 0], lamp[1] - points[i, 1], lamp[2] - points[i, 2]
-        square = x * x + y * y + z * z
-        cosine = (x * normals[i, 0] + y * normals[i, 1] + z * normals[i, 2]) / np.sqrt(square)
-        out[j] = strength * max(cosine, 0.0) / (1.2 + square)
+        nx, ny, nz = normals[i, 0], normals[i, 1], normals[i, 2]
+        a, b = int(np.floor((px - origin[0]) / cell)), int(np.floor((py - origin[1]) / cell))
+        room = labels[a, b] if 0 <= a < labels.shape[0] and 0 <= b < labels.shape[1] else -1
+        bits = 0
+        for k in range(len(lamps)):
+            if room >= 0 and not linked[k, room]:
+                continue
+            x, y, z = lamps[k, 0] - px, lamps[k, 1] - py, lamps[k, 2] - pz
+            square = x * x + y * y + z * z
+            if strength * (x * nx + y * ny + z * nz) > FAINT * (1.2 + square) * np.sqrt(square):
+                bits |= 1 << k
+        if nx * sun[0] + ny * sun[1] + nz * sun[2] > FAINT:
+            rise = max((ceiling_z - pz) / sun[2], 0.0)
+            a = int(np.floor((px + rise * sun[0] - origin[0]) / cell))
+            b = int(np.floor((py + rise * sun[1] - origin[1]) / cell))
+            if rise == 0.0 or not (0 <= a < labels.shape[0] and 0 <= b < labels.shape[1] and labels[a, b] >= 0):
+                bits |= 1 << len(lamps)
+        out[j] = bits
     return out
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _from_sun(points, normals, asked, sun, strength, ceiling_z, labels, origin, cell):
-    """Light of the sun where the way to it does not end at the ceiling; walls are asked later."""
-    out = np.zeros(len(asked))
-    for j in range(len(asked)):
-        i = asked[j]
-        if not points[i, 2] == points[i, 2]:
+def _add_lights(light, points, normals, lit, lamps, lamp_strength, sun, sun_strength):
+    for i in range(len(light)):
+        bits = np.int64(lit[i])
+        if bits == 0:
             continue
-        cosine = normals[i, 0] * sun[0] + normals[i, 1] * sun[1] + normals[i, 2] * sun[2]
-        if cosine <= 0.0:
-            continue
-        rise = (ceiling_z - points[i, 2]) / sun[2]
-        if rise > 0.0:
-            a = int(np.floor((points[i, 0] + rise * sun[0] - origin[0]) / cell))
-            b = int(np.floor((points[i, 1] + rise * sun[1] - origin[1]) / cell))
-            if 0 <= a < labels.shape[0] and 0 <= b < labels.shape[1] and labels[a, b] >= 0:
+        nx, ny, nz = normals[i, 0], normals[i, 1], normals[i, 2]
+        for k in range(len(lamps)):
+            if bits & (1 << k):
+                x, y, z = lamps[k, 0] - points[i, 0], lamps[k, 1] - points[i, 1], lamps[k, 2] - points[i, 2]
+                square = x * x + y * y + z * z
+                light[i] += lamp_strength * max(x * nx + y * ny + z * nz, 0.0) / (np.sqrt(square) * (1.2 + square))
+        if bits & (1 << len(lamps)):
+            light[i] += sun_strength * max(nx * sun[0] + ny * sun[1] + nz * sun[2], 0.0)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _spread(lit, primitives, axis, width, height):
+    """Fill pixels between those of even row and column; returns which are still to be asked."""
+    missing = np.zeros(width * height, dtype=np.bool_)
+    for row in range(height):
+        for column in range(width):
+            if row % 2 == 0 and column % 2 == 0:
                 continue
-        out[j] = strength * cosine
-    return out
+            i = row * width + column
+            first = True
+            for r in (row - row % 2, row + row % 2):
+                for c in (column - column % 2, column + column % 2):
+                    if r >= height or c >= width:
+                        continue
+                    j = r * width + c
+                    if primitives[j] != primitives[i] or axis[j] != axis[i] or (not first and lit[j] != lit[i]):
+                        missing[i] = True
+                    lit[i] = lit[j]
+                    first = False
+    return missing
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -270,16 +313,18 @@ def _edge_mask(primitives, axis, normals, t, material_rows, height, width):
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _borrowed(pixel, primitives, axis, whole_primitives, whole_axis, light, width):
-    """Light of the nearest whole pixel that shows the same facet; NaN where none of five does."""
-    out = np.full(len(pixel), np.nan)
+def _borrowed(pixel, primitives, axis, whole_primitives, whole_axis, lit, width):
+    """Light bits of the nearest whole pixel that shows the same facet, and where none of five does."""
+    out = np.zeros(len(pixel), dtype=np.uint8)
+    missing = np.ones(len(pixel), dtype=np.bool_)
     for j in range(len(pixel)):
         i = pixel[j]
         for k in (i, i - 1, i + 1, i - width, i + width):
-            if 0 <= k < len(light) and whole_primitives[k] == primitives[j] and whole_axis[k] == axis[j]:
-                out[j] = light[k]
+            if 0 <= k < len(lit) and whole_primitives[k] == primitives[j] and whole_axis[k] == axis[j]:
+                out[j] = lit[k]
+                missing[j] = False
                 break
-    return out
+    return out, missing
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -40,8 +40,18 @@ _ENCODED = srgb_from_linear(np.arange(16384) / 16383.0)
 
 
 def srgb_from_linear_fast(linear: np.ndarray) -> np.ndarray:
-    """As `srgb_from_linear`, from a table of 16384 steps: at most one grey level off."""
-    return _ENCODED[(np.clip(linear, 0.0, 1.0) * 16383.0 + 0.5).astype(np.int64)]
+    """As `srgb_from_linear` for `(N, 3)`, from a table of 16384 steps: at most one grey level off."""
+    return _encode(np.ascontiguousarray(linear, dtype=np.float64), _ENCODED)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _encode(linear, encoded):
+    out = np.empty(linear.shape, dtype=np.uint8)
+    last = len(encoded) - 1
+    for i in range(linear.shape[0]):
+        for c in range(linear.shape[1]):
+            out[i, c] = encoded[int(min(max(linear[i, c], 0.0), 1.0) * last + 0.5)]
+    return out
 
 
 def material_table(materials: tuple[Material, ...]) -> np.ndarray:
