@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from box_room import CAMERA, UNIT_M, shoot, walk, write_scan
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from sightline.captures.folder import FolderReader
 from sightline.captures.poses import OPENCV_FROM_OPENGL, UP_ROTATIONS, inverses
@@ -163,6 +164,30 @@ def test_depth_of_another_recording_fits_in_no_way(scans, tmp_path):
     write_poses(folder, SPARSE[np.random.default_rng(0).permutation(len(SPARSE))])
     message = refusal(folder)
     assert "expected depth of overlapping frames to agree" in message and "belong to the same frames" in message
+
+
+def test_poses_that_err_by_a_few_degrees_fit_in_no_way(scans, tmp_path):
+    """4 degrees and 8 cm: nothing that another convention could mend, and too much to measure with."""
+    rng = np.random.default_rng(2)
+    rotations = Rotation.from_rotvec(np.radians(4.0) * rng.standard_normal((16, 3))).as_matrix()
+    shaken = [pose @ rigid(turn, 0.08 * rng.standard_normal(3)) for pose, turn in zip(SPARSE, rotations)]
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    for kind in ("color", "depth", "K.txt"):
+        (folder / kind).symlink_to(scans["as it should be"] / kind)
+    write_poses(folder, np.stack(shaken))
+    message = refusal(folder, up_axis="+z")
+    assert 0.3 < float(re.search(r"found agreement (\S+) as given", message)[1]) < 0.75
+
+
+@pytest.mark.parametrize(("places", "words"), [(1, "1 frame late"), (-2, "2 frames early")])
+def test_poses_out_of_step_with_the_images_are_named(scans, tmp_path, places, words):
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    for kind in ("color", "depth", "K.txt"):
+        (folder / kind).symlink_to(scans["as it should be"] / kind)
+    write_poses(folder, np.roll(SPARSE, places, axis=0))
+    assert f"poses look out of step with the images, {words}" in refusal(folder, up_axis="+z")
 
 
 def test_frames_that_hardly_differ_are_not_taken_for_proof(tmp_path):

@@ -16,7 +16,7 @@ MIN_AGREEMENT = 0.8  # right conventions reach 0.95 to 1 on recorded and rendere
 CLEARLY_BETTER = 0.1  # in share of overlapping readings: another reading of the files must win by this to be believed
 CONVINCING = 0.6  # and fit this well itself
 SATISFYING = 0.85  # below it, two mistakes at once are looked for
-GOOD = 0.93  # as given; below it, camera matrices of other image sizes are tried
+GOOD = 0.93  # as given; below it, camera matrices of other image sizes and poses out of step are tried
 MIN_PAIRS, MIN_READINGS = 3, 500  # fewer say nothing
 MIN_COVERAGE = 0.02
 UNIT_SHOWS = 0.05  # in share of overlapping readings
@@ -24,6 +24,7 @@ PLAUSIBLE_M = (0.1, 30.0)  # median depth of anything indoors, from a table top 
 FACTORS = (0.001, 0.01, 0.1, 0.2, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 4.0, 5.0, 10.0, 100.0, 1000.0)
 REFINED = np.exp(np.linspace(np.log(0.75), np.log(1.35), 31))
 IMAGE_FACTORS = (0.5, 0.6, 0.67, 0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.11, 1.18, 1.25, 1.33, 1.5, 1.67, 2.0)
+LAGS = (-3, -2, -1, 1, 2, 3)
 IMAGE_REFINED = np.linspace(0.95, 1.05, 11)
 KNOWN_UNITS_M = (1.0, 0.1, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.00025, 0.0002, 0.0001, 1.0 / 256.0)
 SAME_UNIT = 0.06  # a factor this close to a known unit is that unit
@@ -74,7 +75,7 @@ class Hypotheses:
 
     def poses(self, hypothesis: Hypothesis) -> np.ndarray:
         other: Convention = replace(self.convention, pose_direction=hypothesis.pose_direction, camera_axes=hypothesis.camera_axes)
-        return other.world_from_camera(self.stored)
+        return np.roll(other.world_from_camera(self.stored), -hypothesis.lag, axis=0)
 
     def ways(self) -> list[Hypothesis]:
         """The four ways to read the pose files, the given one first."""
@@ -120,6 +121,7 @@ class Hypotheses:
         rivals = [*self.ways()[1:], replace(self.given, is_range=True), *_with_factors(self.given)]
         if self.coarse.share < GOOD:
             rivals += [replace(self.given, image_factor=factor) for factor in IMAGE_FACTORS]
+            rivals += [replace(self.given, lag=lag) for lag in LAGS]
         return rivals
 
     def _best(self, scores: dict[Hypothesis, Score]) -> Hypothesis:
@@ -139,6 +141,9 @@ class Hypotheses:
                 f"depth images look like lengths along the ray instead of z along the optical axis: {told} as ray lengths. "
                 "Fix: divide each reading by sqrt(1 + ((u-cx)/fx)^2 + ((v-cy)/fy)^2) before the import"
             )
+        if best.lag:
+            late = f"{abs(best.lag)} frame{'s' if abs(best.lag) > 1 else ''} {'late' if best.lag > 0 else 'early'}"
+            return f"poses look out of step with the images, {late}: {told} without that. Fix: drop or add lines at the start of the poses"
         if best.image_factor != 1.0:
             return self._image_advice(best.image_factor, told)
         wrong: list[str] = []

@@ -31,6 +31,7 @@ class Hypothesis:
     camera_axes: str
     depth_factor: float = 1.0  # true metres per metre as given
     is_range: bool = False  # depth is the length of the ray instead of z
+    lag: int = 0  # the pose of a frame stands this many places further on in the file
     image_factor: float = 1.0  # width of the images the camera matrix belongs to, over the width of these
 
 
