@@ -41,8 +41,9 @@ class Footprint:
 
     def covers(self, points_world: np.ndarray) -> np.ndarray:
         """Which points `(N, 2)` lie on it."""
-        local = (points_world - self.centre_world) @ self.axes.T
-        return (np.abs(local) <= self.half_m).all(axis=1)
+        c, s = np.cos(self.yaw_rad), np.sin(self.yaw_rad)
+        x, y = points_world[:, 0] - self.centre_world[0], points_world[:, 1] - self.centre_world[1]
+        return (np.abs(c * x + s * y) <= self.half_m[0]) & (np.abs(c * y - s * x) <= self.half_m[1])
 
 
 def overlap(a: Footprint, b: Footprint) -> bool:

@@ -259,8 +259,8 @@ def _dining_room(f: Furnisher, room: Room) -> None:
 def _dining_set(f: Furnisher, room: Room) -> None:
     """A table with equal chairs around it."""
     rng = f.rng
-    for margin_m in (0.62, 0.55, 0.4, 0.3):
-        table = f.on_floor(tables.dining_table(rng), room, margin_m=margin_m, yaw_step_deg=90.0, tries=60)
+    for margin_m, is_small in ((0.62, False), (0.5, False), (0.5, True), (0.3, True)):
+        table = f.on_floor(tables.dining_table(rng, is_small=is_small), room, margin_m=margin_m, yaw_step_deg=90.0, tries=80)
         if table is not None:
             break
     else:

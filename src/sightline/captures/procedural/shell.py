@@ -160,7 +160,8 @@ def _window(wall: Wall, opening: Opening, plan: Plan) -> Iterator[Primitive]:
     for z in ((bottom, bottom + FRAME_M), (top - FRAME_M, top)):
         yield _slab(wall, s=(start, end), z=z, across=(-0.03, 0.03), material=WHITE)
     side, half = inner_side(wall, opening, plan), wall.thickness_m / 2.0
-    yield _slab(wall, s=(start - 0.04, end + 0.04), z=(bottom - 0.03, bottom), across=(0.0, side * (half + 0.06)), material=WHITE)
+    sill = (side * half, side * (half + 0.06))
+    yield _slab(wall, s=(start - 0.04, end + 0.04), z=(bottom - 0.03, bottom), across=sill, material=WHITE)
 
 
 def _casing(wall: Wall, opening: Opening) -> Iterator[Primitive]:

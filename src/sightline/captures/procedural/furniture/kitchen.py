@@ -68,12 +68,13 @@ def sink_unit(finish: Finish, top: Material) -> Design:
     m.box((-x, x - 0.08, low), (x, x, high), top)
     m.box((-x, -x + 0.12, low), (-hole, x - 0.08, high), top)
     m.box((hole, -x + 0.12, low), (x, x - 0.08, high), top)
-    floor = COUNTER_M - 0.18
-    m.box((-hole, -x + 0.12, floor - 0.01), (hole, x - 0.08, floor), STEEL)
-    m.box((-hole - 0.006, -x + 0.12, floor), (-hole, x - 0.08, high + 0.004), STEEL)
-    m.box((hole, -x + 0.12, floor), (hole + 0.006, x - 0.08, high + 0.004), STEEL)
-    m.box((-hole, -x + 0.114, floor), (hole, -x + 0.12, high + 0.004), STEEL)
-    m.box((-hole, x - 0.08, floor), (hole, x - 0.074, high + 0.004), STEEL)
+    floor, rim = COUNTER_M - 0.18, high + 0.004
+    back, front, steel = -x + 0.12, x - 0.08, 0.006  # the basin stands inside the hole
+    m.box((-hole, back, floor - 0.01), (hole, front, floor), STEEL)
+    m.box((-hole, back, floor), (-hole + steel, front, rim), STEEL)
+    m.box((hole - steel, back, floor), (hole, front, rim), STEEL)
+    m.box((-hole + steel, back, floor), (hole - steel, back + steel, rim), STEEL)
+    m.box((-hole + steel, front - steel, floor), (hole - steel, front, rim), STEEL)
     m.rod((0.0, -x + 0.06, high), 0.014, 0.24, METAL)
     m.bar((0.0, -x + 0.14, high + 0.235), 0.012, 0.18, "y", METAL)
     m.rod((0.0, -x + 0.22, high + 0.19), 0.012, 0.05, METAL)

@@ -25,10 +25,11 @@ def carton(rng: np.random.Generator) -> Design:
     x, y, height = (float(rng.uniform(low, high)) for low, high in ((0.14, 0.25), (0.12, 0.2), (0.16, 0.36)))
     colour = one_of(rng, (*VIVID, "beige"))
     body = Material(PLAIN, COLOURS[colour], COLOURS[colour])
-    m.box((-x, -y, 0.0), (x, y, height), body)
     if rng.random() < 0.5:
+        m.box((-x, -y, 0.0), (x, y, height), body)
         m.box((-0.03, -y - 0.001, height * 0.6), (0.03, y + 0.001, height + 0.002), Material(PLAIN, (222, 206, 170), (222, 206, 170)))
     else:
+        m.box((-x, -y, 0.0), (x, y, height - 0.01), body)
         m.box((-x - 0.01, -y - 0.01, height - 0.05), (x + 0.01, y + 0.01, height), painted("white").material)
     return Design(category="box", colour=colour, material="cardboard", solids=tuple(m.solids), has_front=False)
 

@@ -17,10 +17,10 @@ from sightline.captures.procedural.furniture.design import (
 from sightline.captures.procedural.textures import BOOKS, PLAIN, Material
 
 
-def dining_table(rng: np.random.Generator) -> Design:
-    """A rectangular top on four legs, or a round one on a column."""
+def dining_table(rng: np.random.Generator, *, is_small: bool = False) -> Design:
+    """A rectangular top on four legs, or a round one on a column; small ones seat two."""
     finish, m = wood_or_paint(rng, ("white", "black", "turquoise"), 0.75), Maker()
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and not is_small:
         radius = float(rng.uniform(0.48, 0.6))
         m.rod((0.0, 0.0, 0.0), 0.26, 0.03, finish.material)
         m.rod((0.0, 0.0, 0.03), 0.05, 0.67, finish.material)
@@ -28,7 +28,7 @@ def dining_table(rng: np.random.Generator) -> Design:
         reach = radius * 0.6
         top = Top(low=(-reach, -reach), high=(reach, reach), z_m=0.74)
     else:
-        x, y = float(rng.uniform(0.6, 0.85)), float(rng.uniform(0.38, 0.46))
+        x, y = (0.42, 0.36) if is_small else (float(rng.uniform(0.6, 0.85)), float(rng.uniform(0.38, 0.46)))
         m.legs(x - 0.03, y - 0.03, 0.7, 0.07, finish.material)
         m.box((-x + 0.08, -y + 0.05, 0.62), (x - 0.08, y - 0.05, 0.7), finish.material)
         m.box((-x, -y, 0.7), (x, y, 0.74), finish.material)
