@@ -147,6 +147,7 @@ def require_all(outcome: Outcome, job: Job) -> None:
     key, reason = next(iter(outcome.failed.items()))
     _, separator, message = reason.partition("Error: ")
     told = message if separator and reason.startswith("sightline.errors.") else reason
+    told = told.removeprefix(f"{key}: ")
     raise ExecutionError(
         f"{job.name}: {len(outcome.failed)} of {len(job.keys)} failed. {key}: {told} (whole traceback: {quarantine_path(job, key)})"
     )

@@ -54,12 +54,12 @@ def import_scans(
     """Bring scans into a scene store, and check their conventions against their own depth."""
     from sightline.captures.capture import READERS
     from sightline.captures.detect import find_reader
-    from sightline.scenes.build import import_scan, verdict_lines
+    from sightline.scenes.build import import_scan, reader_options, verdict_lines
 
     name = reader or find_reader(source)
     named = {"depth_unit_m": depth_unit_m, "pose_direction": pose_direction, "camera_axes": camera_axes, "up_axis": up_axis}
     options = {key: value for key, value in named.items() if value is not None} | with_overrides({}, overrides or [])
-    scan_ids = first(READERS[name](source, options).scan_ids("all"), limit)
+    scan_ids = first(READERS[name](source, reader_options(options)).scan_ids("all"), limit)
     if dry_run:
         typer.echo(f"{len(scan_ids)} scans would be read as '{name}' into {store}: {', '.join(scan_ids[:10])}")
         return
