@@ -1,13 +1,19 @@
 """Procedural scans on disk: written by seed, read back, refused when damaged."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from sightline.captures.images import read_depth_m, read_uint16
-from sightline.captures.rooms import RoomsReader, room_scan_ids, write_room_scan
-from sightline.errors import CaptureError
+from sightline.captures.folder import FolderReader
+from sightline.captures.images import read_depth_m, read_rgb, read_uint16
+from sightline.captures.procedural import build_room, render
+from sightline.captures.procedural.motion import read_tracks
+from sightline.captures.rooms import RoomsOptions, RoomsReader, room_scan_ids, scan_seed, write_room_scan
+from sightline.errors import CaptureError, ConfigError
 
 SMALL = {"width": 64, "height": 48, "num_frames": 4, "max_rooms": 2}
 
@@ -32,6 +38,51 @@ def test_same_seed_writes_the_same_bytes(scan_root, tmp_path):
     assert files_of(tmp_path / "rooms_0003") == files_of(scan_root / "rooms_0003")
     write_room_scan("rooms_0003", out=str(tmp_path), seed=6, options=SMALL)
     assert files_of(tmp_path / "rooms_0003")["objects.json"] != files_of(scan_root / "rooms_0003")["objects.json"]
+
+
+def test_another_process_writes_the_same_bytes(scan_root, tmp_path):
+    code = "import json, sys; from sightline.captures.rooms import write_room_scan; "
+    code += "write_room_scan('rooms_0003', out=sys.argv[1], seed=5, options=json.loads(sys.argv[2]))"
+    environment = {**os.environ, "PYTHONHASHSEED": "123", "OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), json.dumps(SMALL)], check=True, env=environment)
+    assert files_of(tmp_path / "rooms_0003") == files_of(scan_root / "rooms_0003")
+
+
+def test_stored_depth_is_exact_to_half_a_unit(scan_root):
+    capture = RoomsReader(scan_root, {}).read("rooms_0003")
+    room = build_room(scan_seed(5, "rooms_0003"), RoomsOptions(**SMALL))
+    for frame in capture.frames:
+        exact = render(room, frame.intrinsics, frame.world_from_camera)
+        depth_m = read_depth_m(frame.depth_path, depth_scale_m=frame.depth_scale_m)
+        assert np.nanmax(np.abs(depth_m - exact.depth_m)) <= 0.5 * frame.depth_scale_m + 1e-6
+        np.testing.assert_array_equal(np.isnan(depth_m), np.isnan(exact.depth_m))
+        np.testing.assert_array_equal(read_uint16(frame.instance_path).astype(int) - 1, exact.object_ids)
+        np.testing.assert_array_equal(read_rgb(frame.rgb_path), exact.rgb)
+
+
+def test_sensor_and_second_pass_are_recorded(tmp_path):
+    options = {**SMALL, "num_frames": 3, "second_pass": True, "sensor": {"enabled": True}}
+    result = write_room_scan("rooms_0001", out=str(tmp_path), seed=2, options=options)
+    capture = RoomsReader(tmp_path, {}).read("rooms_0001")
+    assert result["frames"] == len(capture.frames) == 6
+    assert capture.notes["options"]["sensor"]["enabled"] is True
+    assert capture.notes["second_pass"]["first_frame"] == 3
+    tracks = read_tracks(tmp_path / "rooms_0001" / capture.notes["second_pass"]["tracks"])
+    assert tracks.points_world.shape[0] == 6
+    assert tracks.moved_object_ids.tolist() == capture.notes["second_pass"]["moved_object_ids"]
+
+
+def test_a_scan_is_also_a_plain_folder_of_images(scan_root):
+    plain, known = FolderReader(scan_root / "rooms_0003", {}).read("rooms_0003"), RoomsReader(scan_root, {}).read("rooms_0003")
+    assert len(plain.frames) == len(known.frames) and len(plain.objects) == len(known.objects)
+    for a, b in zip(plain.frames, known.frames):
+        assert a.depth_scale_m == b.depth_scale_m and a.intrinsics == b.intrinsics
+        np.testing.assert_allclose(a.world_from_camera, b.world_from_camera, atol=1e-12)
+
+
+def test_a_scan_id_that_leads_out_of_the_folder_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="scan_id"):
+        write_room_scan("../elsewhere", out=str(tmp_path), seed=0, options=SMALL)
 
 
 def test_a_scan_reads_back_as_it_was_written(scan_root):

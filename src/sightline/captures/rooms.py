@@ -9,7 +9,7 @@ import yaml
 
 from sightline.captures.capture import Capture, Frame
 from sightline.captures.images import SATURATED, image_size, write_rgb_png, write_uint16_png
-from sightline.captures.options import CAPTURE_FILE, read_options
+from sightline.captures.options import CAPTURE_FILE, check_scan_id, read_options
 from sightline.captures.procedural.model import Rendering, RoomModel, build_room, render
 from sightline.captures.procedural.motion import follow, plan_motions, rooms_in_time, write_tracks
 from sightline.captures.procedural.options import RoomsOptions, SensorOptions
@@ -43,6 +43,7 @@ def scan_seed(seed: int, scan_id: str) -> int:
 
 def write_room_scan(scan_id: str, *, out: str, seed: int, options: dict[str, Any]) -> dict[str, Any]:
     """Draw one scan into `out/<scan_id>`. The bytes depend on the scan id, the seed and the options alone."""
+    check_scan_id(scan_id, where="rooms")
     settings = build(RoomsOptions, options, where="rooms options")
     flat_seed = scan_seed(seed, scan_id)
     room = build_room(flat_seed, settings)
@@ -102,7 +103,7 @@ def _write_images(
             depth_m = sensed_depth_m(picture, intrinsics, pose, settings.sensor, rng)
             pose = jittered(pose, settings.sensor, rng)
         stored = np.rint(np.nan_to_num(depth_m, nan=0.0) / DEPTH_UNIT_M)
-        stored[stored >= SATURATED] = 0
+        assert stored.max() < SATURATED, "a flat is smaller than the depth range of its images"
         write_rgb_png(folder / "color" / f"{index:06d}.png", picture.rgb)
         write_uint16_png(folder / "depth" / f"{index:06d}.png", stored.astype(np.uint16))
         write_uint16_png(folder / "instances" / f"{index:06d}.png", (picture.object_ids + 1).astype(np.uint16))

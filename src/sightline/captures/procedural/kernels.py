@@ -9,7 +9,7 @@ import numpy as np
 TILE_PX = 8
 
 
-@numba.njit(cache=True, error_model="numpy", inline="always")
+@numba.njit(cache=True, error_model="numpy")
 def _hit(kind, unit_from_world, p, ox, oy, oz, dx, dy, dz):
     """Nearest t > 0 of one solid, or inf."""
     inf = np.inf
@@ -63,7 +63,7 @@ def _hit(kind, unit_from_world, p, ox, oy, oz, dx, dy, dz):
     return near if near > 0.0 else far
 
 
-@numba.njit(cache=True, error_model="numpy", inline="always")
+@numba.njit(cache=True, error_model="numpy")
 def _enter(bounds, node, ox, oy, oz, ix, iy, iz, limit):
     """Where a ray enters bounds, or inf when it misses them or enters beyond the limit."""
     b = bounds[node]
@@ -78,7 +78,7 @@ def _enter(bounds, node, ox, oy, oz, ix, iy, iz, limit):
     return max(near, 0.0)
 
 
-@numba.njit(cache=True, error_model="numpy", inline="always")
+@numba.njit(cache=True, error_model="numpy")
 def _reciprocal(x):
     if abs(x) < 1e-300:  # keeps 0 * inf = NaN out of the slab test
         return 1e300
