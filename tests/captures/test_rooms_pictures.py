@@ -145,7 +145,7 @@ def _in_a_passage(room, pose):
     return min(np.hypot(*(opening.centre_world - pose[:3, 3])[:2]) for opening in room.structure.openings) < 1.0
 
 
-@pytest.mark.parametrize("step_m,turn_deg", [(0.6, 35.0), (0.2, 12.0)])
+@pytest.mark.parametrize("step_m,turn_deg", [(0.6, 35.0), (0.2, 12.0), (0.1, 5.0)])
 def test_neighbouring_poses_keep_to_the_step_and_the_turn(step_m, turn_deg):
     room = replace(flat(2), options=RoomsOptions(step_m=step_m, turn_deg=turn_deg))
     poses = walk(room, np.random.default_rng(7), num_frames=20)
