@@ -1,9 +1,11 @@
 """A model and its processor on disk: one folder in the layout of transformers, complete or refused."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerBase
@@ -14,6 +16,7 @@ from sightline.files import replacing_folder
 from sightline.models.model import SpatialVLForConditionalGeneration
 from sightline.models.processor import SpatialVLProcessor
 
+PACKAGED = {"rooms-base": Path(__file__).parent / "weights" / "rooms_base"}  # small checkpoints of our own, by name
 NEEDED = ("config.json", "model.safetensors", "processor_config.json", "tokenizer.json")
 
 
@@ -37,7 +40,11 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def find_checkpoint(folder: Path) -> Path:
-    """The model folder in `folder`: itself, or the `checkpoint` of a training run. Raises ModelError naming what is missing."""
+    """The model folder in `folder`: itself, the `checkpoint` of a training run, or a packaged one by name.
+
+    Raises ModelError naming what is missing.
+    """
+    folder = PACKAGED.get(str(folder), folder)
     for place in (folder, folder / "checkpoint"):
         if (place / "config.json").is_file():
             missing = [name for name in NEEDED if not (place / name).is_file()]
@@ -65,6 +72,30 @@ def load_checkpoint(folder: Path, *, device: str = "cpu") -> Checkpoint:
             f"{place}: expected the weights of fusion '{model.config.fusion}', found {len(wrong)} that do not fit, {wrong[0]} first"
         )
     return Checkpoint(model=model.to(torch.device(device)).eval(), processor=processor)
+
+
+def with_fusion(
+    old: SpatialVLForConditionalGeneration, *, fusion: str, fusion_options: Mapping[str, Any], coordinate_frame: str, seed: int
+) -> SpatialVLForConditionalGeneration:
+    """The same weights with another fusion, fresh from `seed`: what a comparison of fusions starts from.
+
+    A fusion is the identity at first, so whatever is chosen here, the replies are the given model's until it is trained. Raises
+    ModelError for a model that carries another, trained fusion, which would be lost.
+    """
+    if old.config.fusion not in ("none", fusion):
+        raise ModelError(f"expected a checkpoint without fusion or with fusion '{fusion}', found one with '{old.config.fusion}'")
+    if old.config.fusion == fusion:
+        return old
+    config = copy.deepcopy(old.config)
+    config.fusion, config.fusion_options, config.coordinate_frame = fusion, dict(fusion_options), coordinate_frame
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = SpatialVLForConditionalGeneration(config)
+    missing, unexpected = model.load_state_dict(old.state_dict(), strict=False)
+    foreign = [name for name in missing if "fusion" not in name] + list(unexpected)
+    if foreign:
+        raise ModelError(f"expected every weight but the fusion's in the checkpoint, {len(foreign)} do not fit, {foreign[0]} first")
+    return model
 
 
 @contextmanager

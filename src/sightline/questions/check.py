@@ -13,6 +13,7 @@ from sightline.questions.question import Mark, Question
 
 POINT_REACH_PX = 1.5  # a dot belongs to the point whose own projection is this near
 BOX_SLACK_M = 0.1  # a dot's sight line passes an object's box at most this far off: boxes of scans are no tighter
+_WITH_DISTRACTORS = frozenset(("dot_position",))  # dots that the text does not name are part of the question
 SMALL_M = 1e-4  # what two ways of computing a length may differ by before rounding
 CLOSER = re.compile(r"\b(closer|nearer|smaller depth)\b")
 FARTHER = re.compile(r"\b(farther|deeper|larger depth)\b")
@@ -71,7 +72,7 @@ class _Checker:
     def _check_named(self, mark: Mark, question: Question) -> None:
         if mark.frame_id not in question.frame_ids:
             raise _WrongError(f"the {mark.colour} dot is on an image that is not shown")
-        if mark.colour not in question.text.lower():
+        if mark.colour not in question.text.lower() and question.task not in _WITH_DISTRACTORS:
             raise _WrongError(f"the text does not name the {mark.colour} dot")
 
     def _check_on_object(self, mark: Mark, object_id: int) -> None:
@@ -177,6 +178,17 @@ def _depth_comparison(checker: _Checker, question: Question) -> None:
     _expect_option(question, (min if asks_closer else max)(depth_of, key=depth_of.__getitem__))
 
 
+def _dot_position(checker: _Checker, question: Question) -> None:
+    colour = re.search(r"the (\w+) dot", question.text.lower())
+    mark = next((one for one in question.marks if colour and one.colour == colour[1]), None)
+    if mark is None:
+        raise _WrongError("the text names no dot that is drawn")
+    checker.dot_depth_m(mark)  # raises where the dot stands on no measured point
+    camera = checker.facts.frames.intrinsics[checker.frame_of[mark.frame_id]]
+    above, left_of = 2 * mark.v_px < camera.height - 1, 2 * mark.u_px < camera.width - 1
+    _expect_option(question, f"{'upper' if above else 'lower'} {'left' if left_of else 'right'}")
+
+
 def _object_distance(checker: _Checker, question: Question) -> None:
     _expect_number(question, checker.box_gap_m(*question.object_ids))
 
@@ -220,6 +232,7 @@ _CHECKS: Mapping[str, Callable[[_Checker, Question], None]] = {
     "camera_distance": _camera_distance,
     "depth_comparison": _depth_comparison,
     "depth_estimation": _depth_estimation,
+    "dot_position": _dot_position,
     "object_count": _object_count,
     "object_distance": _object_distance,
     "object_size": _object_size,

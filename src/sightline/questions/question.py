@@ -86,6 +86,7 @@ TASKS: Catalog[type[QuestionTask]] = Catalog(
         "camera_distance": "sightline.questions.camera_distance:CameraDistance",
         "depth_comparison": "sightline.questions.depth_comparison:DepthComparison",
         "depth_estimation": "sightline.questions.depth_estimation:DepthEstimation",
+        "dot_position": "sightline.questions.dot_position:DotPosition",
         "object_count": "sightline.questions.object_count:ObjectCount",
         "object_distance": "sightline.questions.object_distance:ObjectDistance",
         "object_size": "sightline.questions.object_size:ObjectSize",

@@ -16,7 +16,7 @@ from sightline.config import as_mapping, save
 from sightline.errors import DataError, ModelError
 from sightline.execution.progress import counting
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished
-from sightline.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from sightline.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, with_fusion
 from sightline.models.model import FUSIONS, PRESETS, SpatialVLForConditionalGeneration
 from sightline.models.processor import SpatialVLProcessor
 from sightline.models.sample_encoder import SampleEncoder
@@ -88,23 +88,20 @@ def start(recipe: TrainRecipe, samples: list[Sample]) -> Checkpoint:
     The same seed gives the same weights outside the fusion, whatever the fusion.
     """
     data, wanted = recipe.data, recipe.model
-    if wanted.start_from is not None:
-        checkpoint = load_checkpoint(Path(wanted.start_from))
-        if checkpoint.model.config.fusion != wanted.fusion:
-            raise ModelError(
-                f"{wanted.start_from}: expected a checkpoint with fusion '{wanted.fusion}', found '{checkpoint.model.config.fusion}'"
-            )
-        return checkpoint
     FUSIONS[wanted.fusion]  # a misspelt name is told before any work is done
-    tokenizer = train_tokenizer([text for sample in samples for text in (sample.prompt, sample.answer_text)], vocab_size=wanted.vocab_size)
-    config = PRESETS[wanted.preset](
-        tokenizer, fusion=wanted.fusion, fusion_options=wanted.fusion_options, coordinate_frame=wanted.coordinate_frame
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.loop.seed)
-        model = SpatialVLForConditionalGeneration(config)
+    chosen = {"fusion": wanted.fusion, "fusion_options": wanted.fusion_options, "coordinate_frame": wanted.coordinate_frame}
+    if wanted.start_from is not None:
+        base = load_checkpoint(Path(wanted.start_from))
+        tokenizer, model = base.tokenizer, with_fusion(base.model, seed=recipe.loop.seed, **chosen)
+    else:
+        words = [text for sample in samples for text in (sample.prompt, sample.answer_text)]
+        tokenizer = train_tokenizer(words, vocab_size=wanted.vocab_size)
+        config = PRESETS[wanted.preset](tokenizer, **chosen)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.loop.seed)
+            model = SpatialVLForConditionalGeneration(config)
     processor = SpatialVLProcessor.for_config(
-        config,
+        model.config,
         tokenizer,
         image_width=data.image_width,
         image_height=data.image_height,
