@@ -30,7 +30,7 @@ def train(
     made = load(TrainRecipe, recipe, overrides or [])
     place = out or Path("out/runs") / recipe
     if dry_run:
-        from sightline.training.trainer import describe
+        from sightline.training.plan import describe
 
         typer.echo("\n".join(describe(made)))
         return
