@@ -16,7 +16,6 @@ from sightline.files import replacing_folder
 from sightline.models.model import SpatialVLForConditionalGeneration
 from sightline.models.processor import SpatialVLProcessor
 
-PACKAGED = {"rooms-base": Path(__file__).parent / "weights" / "rooms_base"}  # small checkpoints of our own, by name
 NEEDED = ("config.json", "model.safetensors", "processor_config.json", "tokenizer.json")
 
 
@@ -40,11 +39,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
 
 
 def find_checkpoint(folder: Path) -> Path:
-    """The model folder in `folder`: itself, the `checkpoint` of a training run, or a packaged one by name.
-
-    Raises ModelError naming what is missing.
-    """
-    folder = PACKAGED.get(str(folder), folder)
+    """The model folder in `folder`: itself, or the `checkpoint` of a training run. Raises ModelError naming what is missing."""
     for place in (folder, folder / "checkpoint"):
         if (place / "config.json").is_file():
             missing = [name for name in NEEDED if not (place / name).is_file()]

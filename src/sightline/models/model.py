@@ -87,6 +87,8 @@ PRESETS: Catalog[Callable[..., "SpatialVLConfig"]] = Catalog(
     },
 )
 
+NO_DOT_WEIGHT = 0.1  # of a visual token without a dot when dots are named: there are dozens for each with one
+
 
 @strict
 class SpatialVLConfig(Qwen3VLConfig):
@@ -144,9 +146,9 @@ class SpatialVLModel(_FusionInit, Qwen3VLModel):
     ) -> Any:
         """As Qwen3-VL's, with the geometry of the images in `pixel_values`; see `SpatialVLForConditionalGeneration.forward`."""
         if pixel_values is not None:
-            self._expect_placeholders(input_ids, attention_mask, pixel_values, image_grid_thw)
-            geometry = self._geometry(image_grid_thw, geometry_coordinates, geometry_valid, geometry_grid_hw)
-            mm_encoder_outputs = {"image": self._fused_features(pixel_values, image_grid_thw, geometry)}
+            mm_encoder_outputs = self.encode_images(
+                input_ids, attention_mask, pixel_values, image_grid_thw, geometry_coordinates, geometry_valid, geometry_grid_hw
+            )
         return super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -154,6 +156,20 @@ class SpatialVLModel(_FusionInit, Qwen3VLModel):
             mm_encoder_outputs=mm_encoder_outputs,
             **kwargs,
         )
+
+    def encode_images(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        pixel_values: Tensor,
+        image_grid_thw: Tensor,
+        coordinates: Tensor | None,
+        is_valid: Tensor | None,
+        grid_hw: Tensor | None,
+    ) -> dict[str, Any]:
+        """Checked, fused visual tokens, as `forward` takes them. Raises ModelError."""
+        self._expect_placeholders(input_ids, attention_mask, pixel_values, image_grid_thw)
+        return {"image": self._fused_features(pixel_values, image_grid_thw, self._geometry(image_grid_thw, coordinates, is_valid, grid_hw))}
 
     def _fused_features(self, pixel_values: Tensor, image_grid_thw: Tensor, geometry: GeometryTokens | None) -> Any:
         features = self.get_image_features(pixel_values, image_grid_thw, return_dict=True)
@@ -251,12 +267,40 @@ class SpatialVLForConditionalGeneration(_FusionInit, Qwen3VLForConditionalGenera
             **kwargs,
         )
 
-    def answer_loss(self, labels: Tensor, **inputs: Any) -> tuple[Tensor, int]:
-        """Summed cross-entropy over the learned tokens of `labels (B, L)`, and how many there are; logits nowhere else."""
+    def answer_loss(
+        self, labels: Tensor, *, dots: Tensor | None = None, naming: Tensor | None = None, naming_weight: float = 0.0, **inputs: Any
+    ) -> tuple[Tensor, int]:
+        """Summed cross-entropy over the learned tokens of `labels (B, L)`, and how many there are; logits nowhere else.
+
+        With `naming_weight`, visual tokens also learn to say which dot they hold: `dots (N,)` are rows of `naming (1 + C,)`, the token
+        ids of the words for "no dot" and the C colours. That term counts as if it were that share of the learned tokens.
+        """
+        names = torch.zeros((), device=labels.device)
+        if naming_weight and naming is not None and inputs.get("pixel_values") is not None:
+            inputs, names = self._named(dots, naming, inputs)
         hidden = self.model(**inputs, use_cache=False)[0]
         is_learned = labels[:, 1:] != IGNORED
         logits = self.lm_head(hidden[:, :-1][is_learned]).float()
-        return nn.functional.cross_entropy(logits, labels[:, 1:][is_learned], reduction="sum"), int(is_learned.sum())
+        learned = int(is_learned.sum())
+        loss = nn.functional.cross_entropy(logits, labels[:, 1:][is_learned], reduction="sum")
+        return loss + naming_weight * learned * names, learned
+
+    def _named(self, dots: Tensor, naming: Tensor, inputs: dict[str, Any]) -> tuple[dict[str, Any], Tensor]:
+        """The inputs with their images encoded already, and the loss of naming the dots in them."""
+        inputs = dict(inputs)
+        features = self.model.encode_images(
+            inputs["input_ids"],
+            inputs["attention_mask"],
+            inputs.pop("pixel_values"),
+            inputs["image_grid_thw"],
+            *(inputs.pop(name, None) for name in ("geometry_coordinates", "geometry_valid", "geometry_grid_hw")),
+        )
+        visual = torch.cat(features["image"].pooler_output)
+        words = self.get_input_embeddings().weight[naming]
+        logits = nn.functional.layer_norm(visual, visual.shape[-1:]) @ words.T
+        weight = torch.where(dots == 0, NO_DOT_WEIGHT, 1.0)
+        names = (nn.functional.cross_entropy(logits, dots, reduction="none") * weight).sum() / weight.sum()
+        return {**inputs, "mm_encoder_outputs": features}, names
 
     def prepare_inputs_for_generation(self, input_ids: Tensor, is_first_iteration: bool = False, **kwargs: Any) -> dict[str, Any]:
         """As transformers', with geometry dropped where the pixels are dropped: after the first step."""

@@ -17,6 +17,7 @@ from sightline.models.geometry_tokens import FIRST_CAMERA, frame_from_world
 from sightline.models.images import normalised, patches_of
 from sightline.models.model import ENCODERS, IGNORED, SpatialVLConfig
 from sightline.models.tokenizer import IMAGE, TURN_END, TURN_START, VISION_END, VISION_START
+from sightline.questions.question import MARK_COLOURS
 from sightline.samples.frames import View
 
 PLACEHOLDER = "<image>"  # the word other tools put in a question where an image belongs; here images are placed by structure
@@ -32,6 +33,7 @@ class Encoded:
     coordinates_m: np.ndarray  # (V n, 3) float32, in the model's coordinate frame; NaN where invalid
     is_valid: np.ndarray  # (V n,) bool
     views: int
+    dots: np.ndarray  # (V n,) int8, which of MARK_COLOURS has a dot's centre in the token, counted from 1; 0 = none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -48,10 +50,11 @@ class ModelInputs:
     geometry_coordinates: Tensor | None  # (N, 3)
     geometry_valid: Tensor | None  # (N,)
     geometry_grid_hw: Tensor | None  # (I, 2) merged tokens
+    dots: Tensor | None  # (N,) see Encoded
 
     def for_generation(self) -> dict[str, Tensor]:
         """Keyword arguments of `generate`, which finds positions itself."""
-        return {name: value for name, value in self._all().items() if name not in ("labels", "position_ids")}
+        return {name: value for name, value in self._all().items() if name not in ("labels", "position_ids", "dots")}
 
     def for_loss(self) -> dict[str, Tensor]:
         """Keyword arguments of `answer_loss`."""
@@ -157,6 +160,7 @@ class SpatialVLProcessor(ProcessorMixin):
         *,
         answer: str | None,
         where: str,
+        dots: np.ndarray | None = None,
     ) -> Encoded:
         """As `encode`, from the patches and world points of the views."""
         head, answer_ids = self._head_ids(prompt, len(patches), where), self._answer_ids(answer)
@@ -181,6 +185,7 @@ class SpatialVLProcessor(ProcessorMixin):
             coordinates_m=coordinates,
             is_valid=is_valid,
             views=len(patches),
+            dots=np.zeros(len(coordinates), np.int8) if dots is None else dots,
         )
 
     def _coordinates(self, points: Sequence[tuple[np.ndarray, np.ndarray]], first: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -216,6 +221,10 @@ class SpatialVLProcessor(ProcessorMixin):
     def image_token_id(self) -> int:
         return self._id(IMAGE)
 
+    def dot_word_ids(self) -> list[int]:
+        """Token ids that stand for "no dot" and for each of MARK_COLOURS, by the first token of its word."""
+        return [self.image_token_id, *(self._user_ids(f" {colour}")[0] for colour in MARK_COLOURS)]
+
     def collate(self, encoded: Sequence[Encoded], *, padding_side: str) -> ModelInputs:
         """Pad to one length: `right` for training, `left` for generation."""
         length = max(len(sample.input_ids) for sample in encoded)
@@ -249,6 +258,7 @@ class SpatialVLProcessor(ProcessorMixin):
             "geometry_coordinates": torch.from_numpy(np.concatenate([sample.coordinates_m for sample in encoded])),
             "geometry_valid": torch.from_numpy(np.concatenate([sample.is_valid for sample in encoded])),
             "geometry_grid_hw": torch.tensor([grid]).repeat(images, 1),
+            "dots": torch.from_numpy(np.concatenate([sample.dots for sample in encoded]).astype(np.int64)),
         }
 
     def _positions(self, ids: np.ndarray) -> np.ndarray:
@@ -292,6 +302,6 @@ class SpatialVLProcessor(ProcessorMixin):
         )
 
 
-_VISUAL_NAMES = ("pixel_values", "image_grid_thw", "geometry_coordinates", "geometry_valid", "geometry_grid_hw")
+_VISUAL_NAMES = ("pixel_values", "image_grid_thw", "geometry_coordinates", "geometry_valid", "geometry_grid_hw", "dots")
 
 AutoProcessor.register(SpatialVLConfig, SpatialVLProcessor, exist_ok=True)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from sightline.models.processor import Encoded, SpatialVLProcessor
-from sightline.samples.frames import View, load_views
+from sightline.questions.question import MARK_COLOURS
+from sightline.samples.frames import View, load_views, shared_cache
 from sightline.samples.sample import Sample
 
 
@@ -28,7 +29,19 @@ class SampleEncoder:
         points = [self._points_of(sample.scan_id, view) for view in views]
         patches = [self.processor.view_patches(view) for view in views]
         first = views[0].world_from_camera
-        return self.processor.encode_parts(sample.prompt, patches, points, first, answer=answer, where=sample.sample_id)
+        dots = np.concatenate([self._dots(sample, view) for view in views])
+        return self.processor.encode_parts(sample.prompt, patches, points, first, answer=answer, where=sample.sample_id, dots=dots)
+
+    def _dots(self, sample: Sample, view: View) -> np.ndarray:
+        """Which token of a view holds the centre of which dot, `(n,)`; see `Encoded.dots`."""
+        rows, columns = self.processor.rows, self.processor.columns
+        stored = shared_cache().frame(self.store, sample.scan_id, view.frame_id).intrinsics
+        dots = np.zeros((rows, columns), np.int8)
+        for mark in sample.marks:
+            if mark.frame_id == view.frame_id:
+                row, column = int((mark.v_px + 0.5) / stored.height * rows), int((mark.u_px + 0.5) / stored.width * columns)
+                dots[min(row, rows - 1), min(column, columns - 1)] = 1 + tuple(MARK_COLOURS).index(mark.colour)
+        return dots.reshape(-1)
 
     def _points_of(self, scan_id: str, view: View) -> tuple[np.ndarray, np.ndarray]:
         key = (scan_id, view.frame_id)

@@ -57,6 +57,7 @@ class LoopRecipe:
 
     updates: int = 1000
     batch_size: int = 32  # samples of one forward pass
+    naming_weight: float = 0.0  # of saying which visual token holds which dot: teaches a model without eyes to see marks
     accumulate: int = 1  # forward passes of one update
     seed: int = 0
     threads: int = 1  # of torch, so that runs side by side do not fight over cores

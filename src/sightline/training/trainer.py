@@ -137,7 +137,9 @@ def fit(
     if state is not None:
         checkpoint.model.load_state_dict(state.weights, strict=False)
     accelerator = Accelerator()
-    learner, optimiser = accelerator.prepare(_Learner(checkpoint.model.train()), make_optimiser(checkpoint.model, recipe.optimiser))
+    learner, optimiser = accelerator.prepare(
+        _Learner(checkpoint, loop.naming_weight).train(), make_optimiser(checkpoint.model, recipe.optimiser)
+    )
     done, seconds = 0, 0.0
     if state is not None:
         optimiser.load_state_dict(state.optimiser)
@@ -185,12 +187,14 @@ def fit(
 class _Learner(nn.Module):
     """What is prepared by accelerate: a forward pass that is the loss."""
 
-    def __init__(self, model: SpatialVLForConditionalGeneration):
+    def __init__(self, checkpoint: Checkpoint, naming_weight: float):
         super().__init__()
-        self.model = model
+        self.model = checkpoint.model
+        self.naming_weight = naming_weight
+        self.register_buffer("naming", torch.tensor(checkpoint.processor.dot_word_ids()), persistent=False)
 
     def forward(self, **inputs: Tensor) -> tuple[Tensor, int]:
-        return self.model.answer_loss(**inputs)
+        return self.model.answer_loss(**inputs, naming=self.naming, naming_weight=self.naming_weight)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -32,7 +32,9 @@ class GatedFusion(nn.Module):
         is_valid = geometry.is_valid[:, None]
         # Replaced before coding, not after: a NaN times zero is still a NaN, in the value and in the gradient.
         coordinates_m = torch.where(is_valid, geometry.coordinates_m.to(visual.dtype), 0.0)
-        return visual + torch.where(is_valid, self.gate * self.code(coordinates_m), 0.0)
+        # In units of the visual token's own size, so that a gate of 1 means as much geometry as appearance in any model.
+        size = visual.detach().float().pow(2).mean(dim=-1, keepdim=True).sqrt().to(visual.dtype)
+        return visual + torch.where(is_valid, size * self.gate * self.code(coordinates_m), 0.0)
 
     def reset(self) -> None:
         init.zeros_(self.gate)
