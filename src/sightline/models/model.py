@@ -123,6 +123,7 @@ class SpatialVLModel(_FusionInit, Qwen3VLModel):
         self.visual = AutoModel.from_config(config.vision_config)
         for block in self.visual.blocks:
             block.attn = EqualGridAttention(config.vision_config)
+        self.visual.init_weights()  # of what was replaced, now: after the fusion it would draw other numbers for each fusion
         self.language_model = AutoModel.from_config(config.text_config)
         self.rope_deltas = None
         # Last, so that the same seed gives the same other weights whatever the fusion.
