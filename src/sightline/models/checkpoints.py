@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -55,13 +56,14 @@ def load_checkpoint(folder: Path, *, device: str = "cpu") -> Checkpoint:
     place = find_checkpoint(folder)
     with _quiet():
         try:
-            model, report = AutoModelForImageTextToText.from_pretrained(place, output_loading_info=True)
+            # Mismatches are refused below, by name; transformers would refuse them without.
+            model, report = AutoModelForImageTextToText.from_pretrained(place, output_loading_info=True, ignore_mismatched_sizes=True)
             processor = AutoProcessor.from_pretrained(place)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{place}: expected a checkpoint that loads, found {error}") from error
     if not isinstance(model, SpatialVLForConditionalGeneration) or not isinstance(processor, SpatialVLProcessor):
         raise ModelError(f"{place}: expected a Sightline checkpoint, found a {type(model).__name__} with a {type(processor).__name__}")
-    wrong = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
+    wrong = [*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])]
     if wrong:
         raise ModelError(
             f"{place}: expected the weights of fusion '{model.config.fusion}', found {len(wrong)} that do not fit, {wrong[0]} first"
@@ -95,11 +97,13 @@ def with_fusion(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """transformers draws progress bars for files of any size."""
-    was_on = transformers_logging.is_progress_bar_enabled()
+    """transformers draws progress bars for files of any size, and tables of weights that are refused here in one line."""
+    was_on, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
+        transformers_logging.set_verbosity(verbosity)
         if was_on:
             transformers_logging.enable_progress_bar()
