@@ -1,8 +1,10 @@
 """Facts made by hand for tests: a room of boxes seen by cameras that all look at its middle, everything known in closed form."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from sightline.captures.capture import SceneObject
+from sightline.captures.capture import Room, SceneObject, Structure
 from sightline.facts.distance import object_pairs
 from sightline.facts.fact import FactTable, FrameFacts, ObjectViewFacts, PairFacts, PointFacts
 from sightline.geometry.boxes import Box
@@ -10,6 +12,19 @@ from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import apply, inverse, look_at
 
 CAMERA = Intrinsics.from_field_of_view(horizontal_deg=75.0, width=320, height=240)
+FLOOR = Structure(
+    rooms=(
+        Room(
+            room_index=0,
+            label="room",
+            outline_world=np.array([[-5.0, -5.0], [5.0, -5.0], [5.0, 5.0], [-5.0, 5.0]]),
+            floor_z_m=-0.4,  # the points of these scans are anywhere: from this floor, most are high enough to ask about
+            ceiling_z_m=3.0,
+        ),
+    ),
+    walls=(),
+    openings=(),
+)
 CATEGORIES = ("chair", "chair", "chair", "table", "lamp", "cabinet", "plant", "washing_machine", "shelf", "tv")
 
 
@@ -117,13 +132,21 @@ def facts_of(
         objects=objects,
         object_views=None if objects is None else object_view_facts(poses, objects),
         object_pairs=None if objects is None else object_pairs(objects),
-        structure=None,
+        structure=FLOOR,
     )
 
 
 def handmade_facts(*, seed: int = 0, cameras: int = 16, scan_id: str = "handmade") -> FactTable:
     """The room of boxes."""
     return facts_of(ring_of_cameras(cameras, seed=seed), some_objects(seed=seed + 1), scan_id=scan_id)
+
+
+def moved_room(room: Room, new_from_world: np.ndarray) -> Room:
+    """A room after a motion that keeps gravity."""
+    corners_world = np.c_[room.outline_world, np.full(len(room.outline_world), room.floor_z_m)]
+    moved_corners = apply(new_from_world, corners_world)
+    up_m = new_from_world[2, 3]
+    return replace(room, outline_world=moved_corners[:, :2], floor_z_m=room.floor_z_m + up_m, ceiling_z_m=room.ceiling_z_m + up_m)
 
 
 def moved(facts: FactTable, new_from_world: np.ndarray) -> FactTable:
@@ -155,5 +178,5 @@ def moved(facts: FactTable, new_from_world: np.ndarray) -> FactTable:
         objects=objects,
         object_views=facts.object_views,
         object_pairs=object_pairs(objects),
-        structure=None,
+        structure=Structure(rooms=(moved_room(facts.structure.rooms[0], new_from_world),), walls=(), openings=()),
     )

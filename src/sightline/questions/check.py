@@ -96,8 +96,8 @@ class _Checker:
         first, second = (self.facts.frames.world_from_camera[self.frame_of[frame_id]] for frame_id in question.frame_ids)
         return np.linalg.solve(first, second @ np.array([0.0, 0.0, 0.0, 1.0]))[:3]
 
-    def dot_depth_m(self, mark: Mark) -> float:
-        """Depth of the measured point under a dot, from its world position."""
+    def dot_world(self, mark: Mark) -> np.ndarray:
+        """World position `(3,)` of the measured point under a dot."""
         frame = self.frame_of[mark.frame_id]
         rows = self.points_of[frame]
         points_world = np.c_[self.facts.points.point_world[rows], np.ones(len(rows))]
@@ -106,7 +106,11 @@ class _Checker:
         off_px = np.hypot(image[:, 0] / image[:, 2] - mark.u_px, image[:, 1] / image[:, 2] - mark.v_px)
         if not len(rows) or off_px.min() > POINT_REACH_PX:
             raise _WrongError(f"no measured point under the {mark.colour} dot")
-        return float(points_camera[int(np.argmin(off_px)), 2])
+        return self.facts.points.point_world[rows[int(np.argmin(off_px))]]
+
+    def dot_depth_m(self, mark: Mark) -> float:
+        """Depth of the measured point under a dot, from its world position."""
+        return float((self.camera_from_world[self.frame_of[mark.frame_id]] @ np.append(self.dot_world(mark), 1.0))[2])
 
     def box_gap_m(self, first: int, second: int) -> float:
         """Closest distance of two boxes as a bounded least-squares problem over one point in each."""
@@ -170,6 +174,19 @@ def _camera_distance(checker: _Checker, question: Question) -> None:
 
 def _depth_estimation(checker: _Checker, question: Question) -> None:
     _expect_number(question, checker.dot_depth_m(question.marks[0]))
+
+
+def _point_height(checker: _Checker, question: Question) -> None:
+    floor_m = checker.facts.structure.rooms[0].floor_z_m
+    _expect_number(question, float(checker.dot_world(question.marks[0])[2]) - floor_m)
+
+
+def _point_sideways(checker: _Checker, question: Question) -> None:
+    mark = question.marks[0]
+    seen = checker.camera_from_world[checker.frame_of[mark.frame_id]] @ np.append(checker.dot_world(mark), 1.0)
+    if _one_of(question.text.lower(), re.compile(r"\bto the right\b"), re.compile(r"\bto the left\b")) != (seen[0] > 0):
+        raise _WrongError("the dot is on the other side")
+    _expect_number(question, abs(float(seen[0])))
 
 
 def _depth_comparison(checker: _Checker, question: Question) -> None:
@@ -236,5 +253,7 @@ _CHECKS: Mapping[str, Callable[[_Checker, Question], None]] = {
     "object_count": _object_count,
     "object_distance": _object_distance,
     "object_size": _object_size,
+    "point_height": _point_height,
+    "point_sideways": _point_sideways,
     "relative_direction": _relative_direction,
 }

@@ -90,6 +90,8 @@ TASKS: Catalog[type[QuestionTask]] = Catalog(
         "object_count": "sightline.questions.object_count:ObjectCount",
         "object_distance": "sightline.questions.object_distance:ObjectDistance",
         "object_size": "sightline.questions.object_size:ObjectSize",
+        "point_height": "sightline.questions.point_height:PointHeight",
+        "point_sideways": "sightline.questions.point_sideways:PointSideways",
         "relative_direction": "sightline.questions.relative_direction:RelativeDirection",
     },
 )
