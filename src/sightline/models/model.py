@@ -17,7 +17,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLModel, Qwen3VL
 
 from sightline.catalog import Catalog
 from sightline.errors import ModelError
-from sightline.models.vision_attention import EqualGridAttention
+from sightline.models.vision_attention import EqualGridAttention, FlatPatchEmbed
 
 MODEL_TYPE = "sightline_spatial_vl"
 IGNORED = -100  # label of a token that is not learned, as everywhere in transformers
@@ -121,6 +121,7 @@ class SpatialVLModel(_FusionInit, Qwen3VLModel):
     def __init__(self, config: SpatialVLConfig):
         Qwen3VLPreTrainedModel.__init__(self, config)
         self.visual = AutoModel.from_config(config.vision_config)
+        self.visual.patch_embed = FlatPatchEmbed(config.vision_config)
         for block in self.visual.blocks:
             block.attn = EqualGridAttention(config.vision_config)
         self.visual.init_weights()  # of what was replaced, now: after the fusion it would draw other numbers for each fusion
