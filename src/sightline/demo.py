@@ -29,7 +29,8 @@ class DemoRecipe:
     seed: int
     held_out_share: float
     rooms: tuple[str, ...]  # key=value options of `sightline rooms`
-    tasks: tuple[str, ...]
+    tasks: tuple[str, ...]  # asked
+    train_tasks: tuple[str, ...]  # trained on and scored: some of those asked
     generate: tuple[str, ...]  # key=value options of `sightline generate`
     train: str  # name of a training recipe
     overrides: tuple[str, ...] = ()
@@ -77,7 +78,8 @@ def plan(recipe: DemoRecipe, out: Path) -> list[list[list[Step]]]:
             ),
         ),
     ]
-    where = (f"data.samples={samples}", f"data.scenes={store}", *recipe.overrides)
+    learned = f"data.tasks=[{','.join(recipe.train_tasks)}]"
+    where = (f"data.samples={samples}", f"data.scenes={store}", learned, *recipe.overrides)
     models = []
     for name in (*recipe.fusions, "blind"):
         choice = ("model.fusion=none", "data.blind=true") if name == "blind" else (f"model.fusion={name}",)

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from sightline import __version__
-from sightline.config import load
+from sightline.config import load, read_yaml
 from sightline.errors import ConfigError, DataError
 from sightline.files import fingerprint, is_finished, mark_finished, read_json, sha256_of
-from sightline.verbs.common import DryRun, Overrides
+from sightline.verbs.common import DryRun, Overrides, chosen_tasks
 
 Dataset = Annotated[Path, typer.Argument(help="Data set: the folder that `sightline generate` made.")]
 SceneStoreFolder = Annotated[Path, typer.Argument(help="Scene store that its images lie in.")]
@@ -46,6 +46,7 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder that gets replies, scored replies and the evaluation.")],
     name: Annotated[str | None, typer.Option(help="Short name of the model. Default: the run folder's.")] = None,
     split: Annotated[str, typer.Option(help="Which split is answered.")] = "held_out",
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated question tasks. Default: those the run was trained on.")] = None,
     per_task: Annotated[int | None, typer.Option(help="At most N questions of each task, spread over all scans.")] = None,
     batch_size: Annotated[int, typer.Option(help="Questions answered at a time.")] = 64,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
@@ -58,8 +59,9 @@ def evaluate(
     from sightline.samples.quality import spread
     from sightline.samples.shards import read_samples
 
-    samples = spread(read_samples(dataset, split=split), per_task=per_task)
-    train_samples = read_samples(dataset, split="train")
+    names = chosen_tasks(tasks) if tasks else trained_tasks(run)
+    samples = spread(read_samples(dataset, split=split, tasks=names), per_task=per_task)
+    train_samples = read_samples(dataset, split="train", tasks=names)
     if not samples:
         raise DataError(f"{dataset}: expected questions of split '{split}', found none")
     if dry_run:
@@ -108,6 +110,14 @@ def evaluate(
             f"{one.task:20s} n={one.n:4d}  {one.score.mean:6.1%} [{one.score.low:6.1%}, {one.score.high:6.1%}]  "
             f"chance {one.chance:6.1%}  most frequent {one.most_frequent.mean:6.1%}  unparsable {one.unparsable}"
         )
+
+
+def trained_tasks(run: Path) -> list[str] | None:
+    """Tasks that a run's recipe names; None where it names none (all)."""
+    for place in (run, run / "checkpoint"):
+        if (place / "recipe.yaml").is_file():
+            return list(read_yaml(place / "recipe.yaml").get("data", {}).get("tasks") or []) or None
+    return None
 
 
 def compare(
