@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sightline import __version__
-from sightline.config import config
+from sightline.config import config, read_yaml, recipe_path
 from sightline.errors import ExecutionError
 from sightline.files import fingerprint, read_json, write_json
 
@@ -44,6 +44,7 @@ class Step:
 
     name: str
     arguments: tuple[str, ...]
+    reads: str = ""  # fingerprint of what the command reads beside its arguments: the training recipe
 
     @property
     def command(self) -> str:
@@ -80,13 +81,14 @@ def plan(recipe: DemoRecipe, out: Path) -> list[list[list[Step]]]:
     ]
     learned = f"data.tasks=[{','.join(recipe.train_tasks)}]"
     where = (f"data.samples={samples}", f"data.scenes={store}", learned, *recipe.overrides)
+    training = fingerprint(read_yaml(recipe_path(recipe.train)))
     models = []
     for name in (*recipe.fusions, "blind"):
         choice = ("model.fusion=none", "data.blind=true") if name == "blind" else (f"model.fusion={name}",)
         run = str(Path(runs) / name)
         models.append(
             [
-                Step(name=f"train {name}", arguments=("train", recipe.train, *where, *choice, f"--out={run}")),
+                Step(name=f"train {name}", arguments=("train", recipe.train, *where, *choice, f"--out={run}"), reads=training),
                 Step(
                     name=f"evaluate {name}",
                     arguments=(
@@ -129,7 +131,7 @@ def _run_chain(chain: Sequence[Step], out: Path, made_from: str, shares_cores: b
     for step in chain:
         if stop.is_set():
             raise ExecutionError(f"{step.name}: not started, because a step beside it failed")
-        made_from = fingerprint([made_from, step.command])
+        made_from = fingerprint([made_from, step.command, step.reads])
         try:
             records.append(_run_step(step, out, made_from, shares_cores))
         except ExecutionError:
