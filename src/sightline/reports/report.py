@@ -116,7 +116,7 @@ def _tiles(inputs: ReportInputs, scores: sections.Scores | None) -> list[section
         )
     if any(step.seconds for step in inputs.steps):
         total_s = sum(step.seconds or 0.0 for step in inputs.steps)
-        tiles.append(sections.Tile(value=seconds(total_s), name="from start to end", detail=f"{len(inputs.steps)} steps"))
+        tiles.append(sections.Tile(value=seconds(total_s), name="of steps, some side by side", detail=f"{len(inputs.steps)} steps"))
     return tiles
 
 
