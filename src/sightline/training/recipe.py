@@ -17,6 +17,7 @@ class DataRecipe:
     scenes: str = ""  # scene store its images lie in
     split: str = "train"
     tasks: tuple[str, ...] = ()  # empty: all
+    scans: tuple[str, ...] = ()  # empty: all of the split
     per_task: int | None = None  # the first so many of each task, in the order of the data set's own shuffle
     blind: bool = False  # show no image at all: what can be guessed from the words
     image_width: int = 128

@@ -69,6 +69,12 @@ def chosen_samples(recipe: DataRecipe) -> list[Sample]:
     if not recipe.samples or not recipe.scenes:
         raise DataError("recipe: data.samples and data.scenes: expected a generated data set and its scene store, found an empty path")
     samples = list(read_samples(Path(recipe.samples), split=recipe.split, tasks=list(recipe.tasks) or None))
+    known = {sample.scan_id for sample in samples}
+    for scan_id in recipe.scans:
+        if scan_id not in known:
+            raise DataError(f"recipe: data.scans: '{scan_id}' has no question of split '{recipe.split}' in {recipe.samples}")
+    if recipe.scans:
+        samples = [sample for sample in samples if sample.scan_id in recipe.scans]
     if recipe.per_task is not None:
         taken: dict[str, int] = {}
         kept = []
