@@ -32,7 +32,23 @@ NEVER = {("questions", "scenes"), ("answers", "geometry"), ("execution", "geomet
 TOP = {"cli", "demo", "verbs", "__main__"}  # the verbs: they may name everything and nobody imports them
 TORCH_FROM = {"models", "training", "inference", "serving", "evaluation", "benchmarks"}
 TORCH = {"torch", "transformers", "accelerate", "peft", "datasets", "tokenizers", "safetensors", "tensorboard"}
-BASE_INSTALL = {"numpy", "scipy", "numba", "cv2", "PIL", "pydantic", "yaml", "pyarrow", "rich", "typer", "typing_extensions"}
+BASE_INSTALL = {
+    "blosc2",
+    "plyfile",
+    "lz4",
+    "numpy",
+    "scipy",
+    "numba",
+    "cv2",
+    "PIL",
+    "pydantic",
+    "yaml",
+    "pyarrow",
+    "rich",
+    "typer",
+    "typing_extensions",
+}
+UNPICKLERS = {"safe_pickle.py"}  # the one allow-listed unpickler
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -117,6 +133,9 @@ def test_a_module_is_short_and_says_what_it_does(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_a_module_never_runs_code_from_data_and_never_swallows_errors(path):
     text = path.read_text(encoding="utf-8")
+    if path.name in UNPICKLERS:
+        assert "find_class" in text and "import pickle" in text
+        text = text.replace("pickle", "")
     for pattern in (
         r"\bpickle\b",
         r"allow_pickle=True",

@@ -30,7 +30,7 @@ def folder(usual, tmp_path) -> Path:
 
 def read(folder: Path, **options):
     reader = FolderReader(folder, options)
-    return reader.read(reader.scan_ids("all")[0])
+    return reader.read(reader.scan_ids("all")[0], workspace=Path())
 
 
 def refusal(folder: Path, **options) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_another_process_writes_the_same_bytes(scan_root, tmp_path):
 
 
 def test_stored_depth_is_exact_to_half_a_unit(scan_root):
-    capture = RoomsReader(scan_root, {}).read("rooms_0003")
+    capture = RoomsReader(scan_root, {}).read("rooms_0003", workspace=Path())
     room = build_room(scan_seed(5, "rooms_0003"), RoomsOptions(**SMALL))
     for frame in capture.frames:
         exact = render(room, frame.intrinsics, frame.world_from_camera)
@@ -63,7 +64,7 @@ def test_stored_depth_is_exact_to_half_a_unit(scan_root):
 def test_sensor_and_second_pass_are_recorded(tmp_path):
     options = {**SMALL, "num_frames": 3, "second_pass": True, "sensor": {"enabled": True}}
     result = write_room_scan("rooms_0001", out=str(tmp_path), seed=2, options=options)
-    capture = RoomsReader(tmp_path, {}).read("rooms_0001")
+    capture = RoomsReader(tmp_path, {}).read("rooms_0001", workspace=Path())
     assert result["frames"] == len(capture.frames) == 6
     assert capture.notes["options"]["sensor"]["enabled"] is True
     assert capture.notes["second_pass"]["first_frame"] == 3
@@ -73,7 +74,10 @@ def test_sensor_and_second_pass_are_recorded(tmp_path):
 
 
 def test_a_scan_is_also_a_plain_folder_of_images(scan_root):
-    plain, known = FolderReader(scan_root / "rooms_0003", {}).read("rooms_0003"), RoomsReader(scan_root, {}).read("rooms_0003")
+    plain, known = (
+        FolderReader(scan_root / "rooms_0003", {}).read("rooms_0003", workspace=Path()),
+        RoomsReader(scan_root, {}).read("rooms_0003", workspace=Path()),
+    )
     assert len(plain.frames) == len(known.frames) and len(plain.objects) == len(known.objects)
     for a, b in zip(plain.frames, known.frames):
         assert a.depth_scale_m == b.depth_scale_m and a.intrinsics == b.intrinsics
@@ -86,7 +90,7 @@ def test_a_scan_id_that_leads_out_of_the_folder_is_refused(tmp_path):
 
 
 def test_a_scan_reads_back_as_it_was_written(scan_root):
-    capture = RoomsReader(scan_root, {}).read("rooms_0003")
+    capture = RoomsReader(scan_root, {}).read("rooms_0003", workspace=Path())
     assert capture.place_id == "rooms_0003" and capture.licence == "CC0-1.0"
     assert len(capture.frames) == 4
     ids = {thing.object_id for thing in capture.objects}
@@ -114,7 +118,7 @@ def test_damaged_objects_are_refused(scan_root, tmp_path, damage):
     damage(entries)
     path.write_text(json.dumps(entries))
     with pytest.raises(CaptureError, match="objects.json"):
-        RoomsReader(tmp_path, {}).read("rooms_0003")
+        RoomsReader(tmp_path, {}).read("rooms_0003", workspace=Path())
 
 
 @pytest.mark.parametrize("name", ["objects.json", "structure.json", "poses.txt", "K.txt", "finished.json", "depth/000000.png"])
@@ -122,4 +126,4 @@ def test_a_missing_file_is_named(tmp_path, name):
     write_room_scan("rooms_0003", out=str(tmp_path), seed=5, options={**SMALL, "num_frames": 1})
     (tmp_path / "rooms_0003" / name).unlink()
     with pytest.raises(CaptureError, match=name.replace(".", r"\.")):
-        RoomsReader(tmp_path, {}).read("rooms_0003")
+        RoomsReader(tmp_path, {}).read("rooms_0003", workspace=Path())

@@ -30,7 +30,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def capture(folder):
     """Objects known, instance images beside them."""
-    plain = FolderReader(folder, {}).read("scan")
+    plain = FolderReader(folder, {}).read("scan", workspace=Path())
     frames = tuple(
         replace(frame, instance_path=folder / "instances" / f"{frame.frame_id}.png", world_from_camera=pose)
         for frame, pose in zip(plain.frames, walk(16))

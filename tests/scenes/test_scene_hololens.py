@@ -35,7 +35,7 @@ def test_it_imports_with_an_agreement_of_95_percent_and_a_residual_under_15_mm(t
 
 
 def test_its_up_axis_goes_from_y_to_z():
-    capture = FolderReader(SOURCE, {}).read("hololens_room")
+    capture = FolderReader(SOURCE, {}).read("hololens_room", workspace=Path())
     stored = np.loadtxt(SOURCE / "poses.txt").reshape(-1, 4, 4)
     x, y, z = stored[:, :3, 3].T
     positions = np.stack([frame.world_from_camera[:3, 3] for frame in capture.frames])
@@ -57,7 +57,7 @@ def test_its_up_axis_goes_from_y_to_z():
     ],
 )
 def test_every_wrong_convention_is_refused_with_the_right_one(wrong, fix):
-    capture = FolderReader(SOURCE, wrong).read("hololens_room")
+    capture = FolderReader(SOURCE, wrong).read("hololens_room", workspace=Path())
     with pytest.raises(CaptureError) as caught:
         verify_capture(capture)
     assert f"Fix: {fix} (or" in str(caught.value)

@@ -57,7 +57,7 @@ def files_under(folder: Path) -> list[str]:
 def test_a_stored_scene_reads_back_as_it_was_captured(usual, tmp_path):
     result = bring(usual, tmp_path / "store")
     scene = SceneStore(tmp_path / "store").read("my_room")
-    capture = FolderReader(usual, {}).read("my_room")
+    capture = FolderReader(usual, {}).read("my_room", workspace=Path())
     assert (scene.scan_id, scene.place_id, scene.source, scene.licence) == ("my_room", "my_room", "folder", "unknown")
     assert scene.root == (tmp_path / "store" / "my_room").resolve() and len(scene.frames) == 12
     for stored, read in zip(scene.frames, capture.frames):

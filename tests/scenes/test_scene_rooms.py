@@ -30,7 +30,7 @@ def rooms(tmp_path_factory) -> Path:
 
 
 def test_the_folder_reader_sees_the_same_world_as_the_rooms_reader(rooms):
-    ours, theirs = RoomsReader(rooms, {}).read("rooms_0000"), FolderReader(rooms, {}).read("rooms_0000")
+    ours, theirs = RoomsReader(rooms, {}).read("rooms_0000", workspace=Path()), FolderReader(rooms, {}).read("rooms_0000", workspace=Path())
     assert find_reader(rooms) == find_reader(rooms / "rooms_0000") == "rooms"
     assert (theirs.scan_id, theirs.place_id, theirs.licence) == (ours.scan_id, ours.place_id, ours.licence)
     assert [one.category for one in theirs.objects] == [one.category for one in ours.objects]
@@ -89,7 +89,7 @@ def test_a_room_under_a_wrong_convention_is_refused_with_the_fix(rooms, tmp_path
     folder = restored(rooms, tmp_path / "room", change(poses_of(rooms)), **described)
     reader = FolderReader(folder, {})
     with pytest.raises(CaptureError) as caught:
-        verify_capture(reader.read("rooms_0000"))
+        verify_capture(reader.read("rooms_0000", workspace=Path()))
     assert f"Fix: {fix} (or" in str(caught.value)
     name, value = fix.removeprefix("--").split(" ")
-    assert verify_capture(FolderReader(folder, {name: value}).read("rooms_0000")).agreement > 0.97
+    assert verify_capture(FolderReader(folder, {name: value}).read("rooms_0000", workspace=Path())).agreement > 0.97

@@ -50,7 +50,7 @@ def write_poses(folder: Path, stored: np.ndarray) -> None:
 
 
 def verify(folder: Path, **options):
-    return verify_capture(FolderReader(folder, options).read(folder.name))
+    return verify_capture(FolderReader(folder, options).read(folder.name, workspace=Path()))
 
 
 def refusal(folder: Path, **options) -> str:

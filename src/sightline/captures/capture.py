@@ -25,6 +25,7 @@ class Frame:
     depth_intrinsics: Intrinsics  # of the depth image
     world_from_camera: np.ndarray  # (4, 4) float64, metres, OpenCV camera, gravity-aligned +z-up world
     instance_path: Path | None = None  # uint16 PNG of object_id + 1 at depth size, 0 = none; only where exactly known
+    depth_index: int | None = None  # place of the map in `depth_path` where that is a depth pack and not an image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,27 +39,33 @@ class SceneObject:
     attributes: Mapping[str, str] = field(default_factory=dict)  # e.g. {"colour": "red"}
 
 
+NO_WALL = -1
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Opening:
     """A door, window or open passage in a wall."""
 
     kind: str  # door | window | opening
-    wall_id: int
+    wall_id: int  # NO_WALL where the wall is not known
     centre_world: np.ndarray  # (3,)
     width_m: float
     height_m: float
     rooms: tuple[int, ...]  # the one or two rooms it joins
+    is_open: bool | None = None  # of a door, where known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Wall:
-    """A straight wall from a to b along its centre line, standing on the floor."""
+    """A wall from a to b along its centre line, standing on the floor; straight unless it has an arc."""
 
     wall_id: int
     a_world: np.ndarray  # (3,)
     b_world: np.ndarray  # (3,)
     height_m: float
     thickness_m: float
+    outline_world: np.ndarray | None = None  # (N, 3) corners of a wall that is no upright rectangle
+    arc_centre_world: np.ndarray | None = None  # (3,) of a curved wall: it runs from a to b on a circle, counter-clockwise from above
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,6 +88,24 @@ class Structure:
     openings: tuple[Opening, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LabelledSurface:
+    """Points on surfaces, such as the vertices of a mesh, and the object that each belongs to."""
+
+    points_world: np.ndarray  # (N, 3)
+    object_ids: np.ndarray  # (N,) int32, -1 = no object
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PointTracks:
+    """Points followed through time: where each is in the camera of every frame, and whether it is seen there."""
+
+    frame_ids: tuple[str, ...]  # T of them
+    points_camera: np.ndarray  # (T, N, 3) float32 metres, OpenCV camera of that frame; NaN where not known
+    visible: np.ndarray  # (T, N) bool
+    object_ids: np.ndarray | None = None  # (N,) int32, -1 = no object
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedFrame:
     """A frame that was left out, and why (a counted reason code such as `pose_not_finite`)."""
@@ -101,12 +126,14 @@ class Capture:
     skipped: tuple[SkippedFrame, ...] = ()
     objects: tuple[SceneObject, ...] | None = None  # None: not known; (): known to be empty
     structure: Structure | None = None
-    mesh_path: Path | None = None
+    surface: LabelledSurface | None = None  # where a mesh says which object each of its vertices belongs to
+    tracks: PointTracks | None = None
+    has_poses: bool = True  # False: every camera stands level at the origin, because nobody knows where it was
     notes: Mapping[str, Any] = field(default_factory=dict)  # what the reader recorded: up axis found, sensor model, seed
 
 
 class CaptureReader(Protocol):
-    """Reads one layout. Built with the folder it reads: `Reader(root, options)`; options are the reader's own, as strings or numbers."""
+    """Reads one layout. Built with the folder or file it reads, `Reader(root, options)`; options are the reader's own."""
 
     name: ClassVar[str]
 
@@ -121,8 +148,16 @@ class CaptureReader(Protocol):
         """Scan ids of a split; `all` is always known."""
         ...
 
-    def read(self, scan_id: str) -> Capture:
-        """Raises CaptureError: missing file, wrong size, mostly bad poses."""
+    def source_files(self, scan_id: str) -> Sequence[Path]:
+        """Every file the scan is read from. An import is done again when one of them changed; none of them is opened here."""
+        ...
+
+    def read(self, scan_id: str, *, workspace: Path) -> Capture:
+        """One scan. Raises CaptureError: missing file, wrong size, mostly bad poses.
+
+        `workspace` is an existing empty folder for images that have to be taken out of a container, decoded, turned or
+        undistorted. Its files belong to the capture: they are moved into the scene, or vanish with an import that fails.
+        """
         ...
 
 

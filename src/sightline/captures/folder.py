@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sightline.captures import gravity, layouts
+from sightline.captures import layouts
+from sightline.captures.assemble import MAX_BAD_SHARE, MIN_FRAMES
 from sightline.captures.capture import Capture, Frame, SceneObject, SkippedFrame, Structure
+from sightline.captures.conventions import AUTO, UP_FRAMES, evenly, measured, stated
 from sightline.captures.images import image_size, read_depth_m
 from sightline.captures.intrinsics import depth_camera, intrinsics_for, read_camera_matrix
-from sightline.captures.layouts import Named
+from sightline.captures.layouts import Named, files_below
 from sightline.captures.options import FolderOptions, check_scan_id, fix, read_options
 from sightline.captures.poses import Convention, PoseLine, made_rigid, pose_problem, read_pose_file, read_pose_list
 from sightline.captures.records import objects_from_json, structure_from_json
@@ -22,9 +24,6 @@ from sightline.files import read_json
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import rotate
 
-MAX_BAD_SHARE = 0.2  # more frames without a usable pose than this is a broken export (reliability catalogue B05)
-MIN_FRAMES = 2
-UP_FRAMES = 24  # depth maps looked at to find the floor
 NO_POSE = PoseLine(where="", matrix=np.full((4, 4), np.nan))
 
 
@@ -57,12 +56,20 @@ class FolderReader:
             raise CaptureError(f"{self.root}: expected split 'all' (a folder of own scans has no other), found '{split}'")
         return tuple(self._folders())
 
-    def read(self, scan_id: str) -> Capture:
+    def source_files(self, scan_id: str) -> Sequence[Path]:
+        """Every file below the scan's folder."""
+        return files_below(self._folder(scan_id))
+
+    def read(self, scan_id: str, *, workspace: Path) -> Capture:
         """One scan. Raises CaptureError or ConfigError; a file that is missing, of another size or mostly bad is named."""
+        folder = self._folder(scan_id)
+        return read_folder(folder, read_options(folder, self.options), scan_id=scan_id)
+
+    def _folder(self, scan_id: str) -> Path:
         folders = self._folders()
         if scan_id not in folders:
             raise CaptureError(f"{self.root}: expected one of the scans {', '.join(folders)}, found '{scan_id}'")
-        return read_folder(folders[scan_id], read_options(folders[scan_id], self.options), scan_id=scan_id)
+        return folders[scan_id]
 
     def _folders(self) -> dict[str, Path]:
         """Scan id -> folder. A root without any scan in it is read as one, so that its error says what is missing."""
@@ -242,27 +249,11 @@ def _known(folder: Path, given: str | None, names: Sequence[str], *, key: str) -
 
 def _convention(options: FolderOptions, stored: np.ndarray, entries: list[_Entry], camera: Intrinsics) -> Convention:
     """The stated convention, with up measured where it is `auto`."""
-    level = Convention(pose_direction=options.pose_direction, camera_axes=options.camera_axes, world_from_stored=np.eye(4))
-    if options.up_axis != "auto":
-        return Convention(
-            pose_direction=options.pose_direction,
-            camera_axes=options.camera_axes,
-            up_axis=options.up_axis,
-            world_from_stored=gravity.world_from_stored_by_axis(options.up_axis),
-        )
-    chosen = np.unique(np.linspace(0, len(entries) - 1, min(UP_FRAMES, len(entries))).astype(int))
-    areas = []
-    for index in chosen:
-        depth_m = read_depth_m(entries[index].depth_path, depth_scale_m=options.depth_unit_m)
-        areas.append(gravity.normals_camera(depth_m, camera))
-    up = gravity.measure_up(level.world_from_camera(stored), areas, list(chosen))
-    found, world_from_stored = gravity.world_from_stored_by_measurement(up)
-    return Convention(
-        pose_direction=options.pose_direction,
-        camera_axes=options.camera_axes,
-        up_axis=f"auto ({found})",
-        world_from_stored=world_from_stored,
-    )
+    if options.up_axis != AUTO:
+        return stated(pose_direction=options.pose_direction, camera_axes=options.camera_axes, up_axis=options.up_axis)
+    chosen = evenly(len(entries), UP_FRAMES)
+    maps = [(index, read_depth_m(entries[index].depth_path, depth_scale_m=options.depth_unit_m), camera) for index in chosen]
+    return measured(stored, pose_direction=options.pose_direction, camera_axes=options.camera_axes, depth_m=maps)
 
 
 def _objects(folder: Path, options: FolderOptions, world_from_stored: np.ndarray) -> tuple[SceneObject, ...] | None:

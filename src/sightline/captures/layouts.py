@@ -99,6 +99,11 @@ def natural(name: str) -> tuple[tuple[int, float, str], ...]:
     return tuple((0, float(part), part) if part.isdigit() else (1, 0.0, part) for part in re.split(r"(\d+)", name) if part)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, sorted; hidden ones left out."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and _visible(path))
+
+
 def _visible(path: Path) -> bool:
     return not path.name.startswith(".")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
@@ -14,6 +14,7 @@ from sightline.errors import ConfigError
 CAPTURE_FILE = "capture.yaml"
 SIGNED_AXES = ("+x", "-x", "+y", "-y", "+z", "-z")
 FLAGS = ("depth_unit_m", "pose_direction", "camera_axes", "up_axis")  # options of the command line; the others are given as key=value
+O = TypeVar("O")
 _SIZE = re.compile(r"\s*(\d+)\s*[xX,]\s*(\d+)\s*$")
 
 
@@ -31,6 +32,33 @@ def _axis(value: Any) -> Any:
 
 ImageSize = Annotated[tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], BeforeValidator(_size)]
 UpAxis = Annotated[Literal["auto", "+x", "-x", "+y", "-y", "+z", "-z"], BeforeValidator(_axis)]
+
+
+@config
+class ScanOptions:
+    """What every import may say about its scans, whatever the layout. Readers add options of their own by inheriting from it."""
+
+    place_id: str | None = None
+    """Id of the room or visit, where the layout's own is not wanted. Scans of one place always fall into one split."""
+    licence: str | None = None
+    """Licence of the images, where it is not the usual one of the layout; carried into every sample made from them."""
+    frame_step: Annotated[int, Field(ge=1)] = 1
+    """Take every n-th frame of a dense recording."""
+    max_frames: Annotated[int, Field(ge=2)] | None = None
+    """Take at most this many frames, evenly spread over the recording, after `frame_step`."""
+
+    def chosen(self, count: int) -> list[int]:
+        """The places of the frames to take among `count`."""
+        places = list(range(0, count, self.frame_step))
+        if self.max_frames is None or len(places) <= self.max_frames:
+            return places
+        last = len(places) - 1
+        return [places[round(step * last / (self.max_frames - 1))] for step in range(self.max_frames)]
+
+
+def scan_options(kind: type[O], given: Mapping[str, Any]) -> O:
+    """Options of a reader from those of the command (None means not given). Raises ConfigError naming the nearest key."""
+    return build(kind, {key.replace("-", "_"): value for key, value in given.items() if value is not None}, where="import options")
 
 
 @config

@@ -9,6 +9,7 @@ import yaml
 
 from sightline.captures.capture import Capture, Frame
 from sightline.captures.images import SATURATED, image_size, write_rgb_png, write_uint16_png
+from sightline.captures.layouts import files_below
 from sightline.captures.options import CAPTURE_FILE, check_scan_id, read_options
 from sightline.captures.procedural.model import Rendering, RoomModel, build_room, render
 from sightline.captures.procedural.motion import follow, plan_motions, rooms_in_time, write_tracks
@@ -134,11 +135,19 @@ class RoomsReader:
             raise CaptureError(f"{self.root}: expected the split 'all', found '{split}'; procedural scans are split by place later")
         return sorted(_scan_folders(self.root))
 
-    def read(self, scan_id: str) -> Capture:
-        """Raises CaptureError for a scan that is unknown, unfinished or damaged."""
+    def source_files(self, scan_id: str) -> Sequence[Path]:
+        """Every file below the scan's folder."""
+        return files_below(self._folder(scan_id))
+
+    def _folder(self, scan_id: str) -> Path:
         folder = _scan_folders(self.root).get(scan_id)
         if folder is None:
             raise CaptureError(f"{self.root}: expected a procedural scan called '{scan_id}', found none")
+        return folder
+
+    def read(self, scan_id: str, *, workspace: Path) -> Capture:
+        """Raises CaptureError for a scan that is unknown, unfinished or damaged."""
+        folder = self._folder(scan_id)
         if not (folder / FINISHED).is_file():
             raise CaptureError(f"{folder}: expected {FINISHED}, found none: the scan was not written to its end; write it again")
         try:

@@ -6,7 +6,8 @@ import numpy as np
 
 from sightline.arrays import expect, expect_finite
 from sightline.captures.capture import Frame
-from sightline.captures.images import read_depth_m, read_uint16
+from sightline.captures.frame_images import frame_depth_m
+from sightline.captures.images import read_uint16
 from sightline.errors import SceneError
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.visibility import block_bounds, spatial_order, unpack_words, visible_words
@@ -74,7 +75,7 @@ def view_frame(frame: Frame, cloud: Cloud, *, near_m: float, tolerance_m: float,
     if frame.depth_path is None:
         words = np.zeros(len(cloud.bounds_world), dtype=np.uint64)
         return FrameView(frame=frame, depth_m=None, instances=None, words=words)
-    depth_m = read_depth_m(frame.depth_path, depth_scale_m=frame.depth_scale_m)
+    depth_m = frame_depth_m(frame)
     _expect_size(depth_m, frame.depth_intrinsics, str(frame.depth_path))
     instances = None
     if frame.instance_path is not None:

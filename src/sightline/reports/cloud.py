@@ -6,7 +6,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sightline.captures.capture import Frame
-from sightline.captures.images import read_depth_m, read_rgb
+from sightline.captures.frame_images import frame_depth_m
+from sightline.captures.images import read_rgb
 from sightline.geometry.transforms import apply, inverse
 from sightline.geometry.visibility import unpack_words, visible_words
 from sightline.scenes.scene import Scene
@@ -44,7 +45,7 @@ def _colour_from(frame: Frame, points_world: np.ndarray, colours: np.ndarray, ne
         return
     words = visible_words(
         points_world,
-        depth_m=read_depth_m(frame.depth_path, depth_scale_m=frame.depth_scale_m),
+        depth_m=frame_depth_m(frame),
         depth_intrinsics=frame.depth_intrinsics,
         intrinsics=frame.intrinsics,
         world_from_camera=frame.world_from_camera,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sightline.captures.capture import Frame, SceneObject
-from sightline.captures.images import read_depth_m
+from sightline.captures.frame_images import frame_depth_m
 from sightline.geometry.boxes import Box
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.depth import depth_at
@@ -87,7 +87,7 @@ def object_under(mark: Mark, *, frame: Frame, objects: Sequence[SceneObject]) ->
     uv = np.array([[mark.u_px, mark.v_px]])
     depth_camera = frame.depth_intrinsics
     scaled = (uv + 0.5) * [depth_camera.width / frame.intrinsics.width, depth_camera.height / frame.intrinsics.height] - 0.5
-    depth_m = depth_at(read_depth_m(frame.depth_path, depth_scale_m=frame.depth_scale_m), scaled)
+    depth_m = depth_at(frame_depth_m(frame), scaled)
     if not np.isfinite(depth_m).all():
         return None
     point_world = apply(frame.world_from_camera, frame.intrinsics.unproject(uv, depth_m))
@@ -103,7 +103,7 @@ def objects_seen(scene: Scene, frame: Frame, *, category: str) -> list[SceneObje
     rows = np.flatnonzero(np.isin(scene.point_object_ids, [one.object_id for one in wanted]))
     words = visible_words(
         scene.points_world[rows],
-        depth_m=read_depth_m(frame.depth_path, depth_scale_m=frame.depth_scale_m),
+        depth_m=frame_depth_m(frame),
         depth_intrinsics=frame.depth_intrinsics,
         intrinsics=frame.intrinsics,
         world_from_camera=frame.world_from_camera,

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from sightline.captures.capture import Frame
-from sightline.captures.images import read_depth_m, read_rgb
+from sightline.captures.frame_images import frame_depth_m
+from sightline.captures.images import read_rgb
 from sightline.errors import DataError
 from sightline.files import FINISHED
 from sightline.geometry.cameras import Intrinsics
@@ -61,8 +62,8 @@ class FrameCache:
         """The depth map at its own size, read-only; None where the frame has none."""
         if frame.depth_path is None:
             return None
-        key = ("depth", frame.depth_path, _stamp(frame.depth_path), frame.depth_scale_m)
-        return self._array(key, lambda: read_depth_m(frame.depth_path, depth_scale_m=frame.depth_scale_m))
+        key = ("depth", frame.depth_path, frame.depth_index, _stamp(frame.depth_path), frame.depth_scale_m)
+        return self._array(key, lambda: frame_depth_m(frame))
 
     def _frames(self, store: Path, scan_id: str) -> dict[str, Frame]:
         key = (store, scan_id, _stamp(store / scan_id / FINISHED))

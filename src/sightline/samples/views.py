@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.captures.images import read_depth_m, read_rgb
+from sightline.captures.frame_images import frame_depth_m
+from sightline.captures.images import read_rgb
 from sightline.errors import ConfigError, DataError
 from sightline.geometry.transforms import inverse
 from sightline.questions.question import MARK_COLOURS, Mark
@@ -42,7 +43,7 @@ def views_of_scan(
                 frame_id=frame.frame_id,
                 rgb=rgb,
                 intrinsics=frame.intrinsics.resized(width=width, height=height),
-                depth_m=read_depth_m(frame.depth_path, depth_scale_m=frame.depth_scale_m) if has_depth else None,
+                depth_m=frame_depth_m(frame) if has_depth else None,
                 depth_intrinsics=frame.depth_intrinsics if has_depth else None,
                 world_from_camera=frame.world_from_camera,
             )

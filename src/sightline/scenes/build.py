@@ -1,8 +1,11 @@
 """Imports one scan: every image decoded once, conventions checked, point cloud built, the scene written."""
 
+import shutil
 import time
+import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from sightline.scenes.vocabulary import VOCABULARY_VERSION, with_canonical_categ
 
 MIN_DEPTH_SHARE = 0.01  # a frame with fewer readings shows nothing
 MAX_SKIPPED_SHARE = 0.2
+WORKSPACES = ".workspaces"  # hidden folder of a store for what is taken out of containers while a scan is imported
 
 
 def cloud_option_names() -> frozenset[str]:
@@ -46,10 +50,45 @@ def import_scan(
     """
     started = time.perf_counter()
     cloud_options = build(CloudOptions, {key: options[key] for key in options if key in cloud_option_names()}, where="import options")
-    capture = READERS[reader](Path(source), reader_options(options)).read(scan_id)
+    with workspace_for(scan_id, Path(store)) as workspace:
+        return _imported(
+            READERS[reader](Path(source), reader_options(options)).read(scan_id, workspace=workspace),
+            cloud_options,
+            store=Path(store),
+            copy_images=copy_images,
+            verify=verify,
+            started=started,
+        )
+
+
+@contextmanager
+def workspace_for(scan_id: str, store: Path) -> Iterator[Path]:
+    """An empty folder on the file system of the store, gone when the block ends."""
+    folder = store / WORKSPACES / f"{scan_id}.{uuid.uuid4().hex[:8]}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        remove_if_empty(folder.parent)
+        remove_if_empty(store)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Leave no trace of an import that was refused, and no folder that another worker is using."""
+    try:
+        folder.rmdir()
+    except OSError:  # not empty
+        pass
+
+
+def _imported(
+    capture: Capture, cloud_options: CloudOptions, *, store: Path, copy_images: bool, verify: bool, started: float
+) -> dict[str, Any]:
+    scan_id = capture.scan_id
     if capture.objects is not None:
         capture = replace(capture, objects=tuple(with_canonical_category(one) for one in capture.objects))
-    scenes = SceneStore(Path(store))
+    scenes = SceneStore(store)
     made_from = _made_from(capture, cloud_options, copy_images=copy_images, verify=verify)
     marker = scenes.marker(scan_id)
     if marker is not None and marker.get("made_from") == made_from:

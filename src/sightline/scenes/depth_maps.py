@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sightline.captures.capture import Capture, Frame
-from sightline.captures.images import NO_READING, SATURATED, depth_m_from_stored, read_uint16
-from sightline.errors import CaptureError
+from sightline.captures.capture import Capture
+from sightline.captures.frame_images import stored_depth
+from sightline.captures.images import NO_READING, SATURATED, depth_m_from_stored
 
 MAX_KEPT_BYTES = 600_000_000  # 1000 maps of 640x480; what does not fit is decoded again when it is asked for
 
@@ -45,7 +45,7 @@ class DepthMaps:
         if index in self._kept:
             return self._kept[index]
         frame = self.frames[index]
-        stored = _read(frame)
+        stored = stored_depth(frame)
         readings = stored[(stored != NO_READING) & (stored != SATURATED)]
         self._shares[index] = readings.size / stored.size
         self._medians[index] = (
@@ -79,14 +79,3 @@ class DepthMaps:
             share=float(np.mean(list(self._shares.values()))) if self._shares else 0.0,
             median_m=float(np.median(medians)) if medians else float("nan"),
         )
-
-
-def _read(frame: Frame) -> np.ndarray:
-    if frame.depth_path is None:
-        raise CaptureError(f"frame {frame.frame_id}: expected a depth image, found none")
-    stored = read_uint16(frame.depth_path)
-    camera = frame.depth_intrinsics
-    if stored.shape != (camera.height, camera.width):
-        found = f"{stored.shape[1]}x{stored.shape[0]}"
-        raise CaptureError(f"{frame.depth_path}: expected a depth image of {camera.width}x{camera.height}, found {found}")
-    return stored

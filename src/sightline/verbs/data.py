@@ -40,7 +40,7 @@ def import_scans(
     source: Annotated[Path, typer.Argument(help="A scan, or a folder of scans.")],
     store: Store,
     overrides: Overrides = None,
-    reader: Annotated[str | None, typer.Option(help="Layout; found by itself where it is usual.")] = None,
+    layout: Annotated[str | None, typer.Option("--format", help="Layout, such as scannet or colmap; found by itself by default.")] = None,
     depth_unit_m: Annotated[float | None, typer.Option(help="Metres per stored depth unit, 0.001 for millimetres.")] = None,
     pose_direction: Annotated[str | None, typer.Option(help="world_from_camera or camera_from_world.")] = None,
     camera_axes: Annotated[str | None, typer.Option(help="opencv or opengl.")] = None,
@@ -56,7 +56,7 @@ def import_scans(
     from sightline.captures.detect import find_reader
     from sightline.scenes.build import import_scan, reader_options, verdict_lines
 
-    name = reader or find_reader(source)
+    name = layout or find_reader(source)
     named = {"depth_unit_m": depth_unit_m, "pose_direction": pose_direction, "camera_axes": camera_axes, "up_axis": up_axis}
     options = {key: value for key, value in named.items() if value is not None} | with_overrides({}, overrides or [])
     scan_ids = first(READERS[name](source, reader_options(options)).scan_ids("all"), limit)
