@@ -11,6 +11,7 @@ from sightline.facts.fact import FactTable
 from sightline.facts.store import write_facts
 from sightline.geometry.cameras import Intrinsics
 from sightline.scenes.clouds import Cloud
+from sightline.scenes.prepare import prepare
 from sightline.scenes.store import SceneStore
 
 DEPTH_CAMERA = CAMERA.resized(width=40, height=30)
@@ -57,6 +58,8 @@ def write_scan(
     )
     cloud = Cloud(points_world=np.zeros((10, 3), dtype=np.float32), object_ids=np.full(10, -1, dtype=np.int32))
     store = SceneStore(root / "store")
-    store.write(capture, cloud, verification=None, made_from=f"seed {seed}", copy_images=True, notes={})
+    packed = prepare(capture, root / "source" / scan_id)
+    kept = {"depth_images": packed.depth_images, "workspace": root / "none"}
+    store.write(packed.capture, cloud, verification=None, made_from=f"seed {seed}", copy_images=True, notes={}, **kept)
     write_facts(facts, store.path(scan_id) / "facts")
     return facts

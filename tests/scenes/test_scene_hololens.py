@@ -27,7 +27,7 @@ def test_it_imports_with_an_agreement_of_95_percent_and_a_residual_under_15_mm(t
     assert 0.5 < result["depth_coverage"] < 0.8 and 50_000 < result["points"] < 200_000
     assert len(verdict_lines(result)) == 3
     scene = SceneStore(tmp_path).read("hololens_room")
-    assert SceneStore(tmp_path).check_files("hololens_room") == 126
+    assert SceneStore(tmp_path).check_files("hololens_room") == 127
     points = scene.points_world
     floor_z = np.median(points[points[:, 2] < np.quantile(points[:, 2], 0.05), 2])
     eyes_z = np.array([frame.world_from_camera[2, 3] for frame in scene.frames])

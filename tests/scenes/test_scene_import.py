@@ -14,6 +14,8 @@ from PIL import Image
 
 from sightline.captures.capture import SceneObject
 from sightline.captures.folder import FolderReader
+from sightline.captures.frame_images import stored_depth
+from sightline.captures.images import read_uint16
 from sightline.captures.records import objects_as_json
 from sightline.errors import CaptureError, ConfigError, SceneError, SightlineError
 from sightline.geometry.boxes import Box
@@ -64,8 +66,10 @@ def test_a_stored_scene_reads_back_as_it_was_captured(usual, tmp_path):
         assert np.array_equal(stored.world_from_camera, read.world_from_camera) and stored.world_from_camera.dtype == np.float64
         assert (stored.frame_id, stored.time_s, stored.depth_scale_m) == (read.frame_id, read.time_s, read.depth_scale_m)
         assert stored.intrinsics == CAMERA and stored.depth_intrinsics == CAMERA
-        for name in ("rgb_path", "depth_path", "instance_path"):
+        for name in ("rgb_path", "instance_path"):
             assert getattr(stored, name).read_bytes() == (usual / getattr(read, name)).read_bytes()
+        assert (scene.root / "depth" / read.depth_path.name).read_bytes() == read.depth_path.read_bytes()
+        assert stored.depth_path.name == "depth.depthpack" and np.array_equal(stored_depth(stored), read_uint16(read.depth_path))
     assert [one.category for one in scene.objects] == ["table", "storage", "step"]
     assert scene.objects[1].attributes == {"category_as_given": "Cabinet"}
     assert np.allclose(scene.objects[2].box.corners_world(), known_objects()[2].box.corners_world())
@@ -88,7 +92,7 @@ def test_the_verdict_is_plain_json_and_short_lines(usual, tmp_path):
     result = bring(usual, tmp_path)
     assert json.loads(json.dumps(result)) == result
     lines = verdict_lines(result)
-    assert lines[0].startswith(f"my_room: 12 frames, 0 skipped, {result['points']} points, 3 objects, ")
+    assert lines[0].startswith(f"my_room (folder): 12 frames, 0 skipped, {result['points']} points, 3 objects, ")
     assert "agreement 0.99" in lines[1] and "cm over" in lines[1] and "depth on 100% of the pixels" in lines[1]
     assert lines[2] == "  up: auto (+z) of the source world; floor tilted 0.0 degrees against it"
 
@@ -128,7 +132,7 @@ def test_a_store_of_copies_may_be_moved_and_its_source_deleted(folder, tmp_path)
     shutil.rmtree(folder)
     (tmp_path / "store").rename(tmp_path / "elsewhere")
     store = SceneStore(tmp_path / "elsewhere")
-    assert store.check_files("my_room") == 36
+    assert store.check_files("my_room") == 37
     assert not any(path.is_symlink() for path in store.path("my_room").rglob("*"))
     paths = pq.read_table(tmp_path / "elsewhere" / "my_room" / "frames.parquet")["rgb_path"].to_pylist()
     assert paths[0] == "color/0000.png"
@@ -306,7 +310,7 @@ def paths_upwards(root: Path) -> None:
         (no_frames, r"this scan is damaged: .*frames\.parquet"),
         (cut_manifest, "this scan is damaged: .*expected JSON"),
         (manifest_without_place, "found no 'place_id'"),
-        (other_format, "expected format 1, found 99"),
+        (other_format, "expected format 2, found 99"),
         (longer_image, r"depth/0002\.png: expected \d+ bytes as imported, found \d+: it changed since"),
         (paths_upwards, r"expected paths inside the scan's folder, found '\.\./\.\./secret\.png'"),
     ],

@@ -43,11 +43,25 @@ def read_rgb(path: Path) -> np.ndarray:
     """`(H, W, 3)` uint8 sRGB. Raises CaptureError for a missing, truncated, rotated (EXIF) or 16-bit image."""
     with _open(path) as image:
         _load(image, path)
-        if image.getexif().get(0x0112, 1) != 1:
-            raise CaptureError(f"{path}: expected an image without EXIF rotation, found one; rotate the pixels and the intrinsics first")
-        if image.mode in ("I", "I;16", "I;16B", "F"):
-            raise CaptureError(f"{path}: expected an 8-bit colour image, found mode {image.mode} (a depth image?)")
+        _expect_colour(image, path)
         return np.asarray(image.convert("RGB"))
+
+
+def check_rgb(path: Path) -> tuple[int, int]:
+    """(width, height) of a colour image that `read_rgb` will read. A JPEG is decoded at an eighth of its size: all its data."""
+    with _open(path) as image:
+        size = image.size
+        image.draft("RGB", (max(1, size[0] // 8), max(1, size[1] // 8)))
+        _load(image, path)
+        _expect_colour(image, path)
+        return size
+
+
+def _expect_colour(image: Image.Image, path: Path) -> None:
+    if image.getexif().get(0x0112, 1) != 1:
+        raise CaptureError(f"{path}: expected an image without EXIF rotation, found one; rotate the pixels and the intrinsics first")
+    if image.mode in ("I", "I;16", "I;16B", "F"):
+        raise CaptureError(f"{path}: expected an 8-bit colour image, found mode {image.mode} (a depth image?)")
 
 
 def read_depth_m(path: Path, *, depth_scale_m: float) -> np.ndarray:

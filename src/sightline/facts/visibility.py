@@ -76,7 +76,6 @@ def view_frame(frame: Frame, cloud: Cloud, *, near_m: float, tolerance_m: float,
         words = np.zeros(len(cloud.bounds_world), dtype=np.uint64)
         return FrameView(frame=frame, depth_m=None, instances=None, words=words)
     depth_m = frame_depth_m(frame)
-    _expect_size(depth_m, frame.depth_intrinsics, str(frame.depth_path))
     instances = None
     if frame.instance_path is not None:
         instances = read_uint16(frame.instance_path).astype(np.int32)

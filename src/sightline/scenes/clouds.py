@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
+from scipy.spatial import cKDTree
 
 from sightline.captures.capture import Capture, Frame, SceneObject
 from sightline.captures.images import read_uint16
@@ -49,11 +50,15 @@ class _Runs:
     sums: np.ndarray  # (R, 3) float64
 
 
-def build_cloud(capture: Capture, depths: DepthMaps, options: CloudOptions) -> Cloud:
-    """The cloud of a capture. Object ids come from instance images by majority in each voxel, else from the boxes.
+def build_cloud(capture: Capture, depths: DepthMaps | None, options: CloudOptions) -> Cloud:
+    """The cloud of a capture. Object ids come from instance images by majority in each voxel, else from a labelled surface or the boxes.
+
+    Without depth (`depths` is None) it holds the points of the labelled surface, else those that were tracked, else none.
 
     Raises CaptureError for a damaged instance image, one that does not fit the objects, or a scan without any reading.
     """
+    if depths is None:
+        return _cloud_without_depth(capture, options)
     with_instances = capture.objects is not None and all(frame.instance_path is not None for frame in capture.frames)
     parts = [_frame_runs(frame, depths[index], options, with_instances=with_instances) for index, frame in enumerate(capture.frames)]
     runs = _merged(parts)
@@ -69,10 +74,46 @@ def build_cloud(capture: Capture, depths: DepthMaps, options: CloudOptions) -> C
     if capture.objects is None:
         return Cloud(points_world=points, object_ids=None)
     if not with_instances:
-        return Cloud(points_world=points, object_ids=ids_from_boxes(points, capture.objects, voxel_m=options.voxel_m))
+        return Cloud(points_world=points, object_ids=_ids_of(capture, points, options))
     ids = (_majority(runs, voxels, starts)[kept] - 1).astype(np.int32)
     _check_ids(capture, points, ids)
     return Cloud(points_world=points, object_ids=ids)
+
+
+def _cloud_without_depth(capture: Capture, options: CloudOptions) -> Cloud:
+    known = np.zeros((0, 3))
+    if capture.surface is not None:
+        known = capture.surface.points_world
+    elif capture.tracks is not None and capture.has_poses:
+        known = tracked_points_world(capture)
+    cells = np.floor(known / options.voxel_m).astype(np.int64)
+    _, first = np.unique(cells, axis=0, return_index=True)
+    points = known[first].astype(np.float32)
+    return Cloud(points_world=points, object_ids=None if capture.objects is None else _ids_of(capture, points, options))
+
+
+def tracked_points_world(capture: Capture) -> np.ndarray:
+    """Where the tracked points were seen, `(N, 3)`, all frames together."""
+    assert capture.tracks is not None
+    poses = {frame.frame_id: frame.world_from_camera for frame in capture.frames}
+    seen = [
+        apply(poses[frame_id], points[visible & np.isfinite(points).all(axis=1)].astype(np.float64))
+        for frame_id, points, visible in zip(capture.tracks.frame_ids, capture.tracks.points_camera, capture.tracks.visible)
+        if frame_id in poses
+    ]
+    return np.concatenate(seen) if seen else np.zeros((0, 3))
+
+
+def _ids_of(capture: Capture, points_world: np.ndarray, options: CloudOptions) -> np.ndarray:
+    """Object ids of points from the labelled surface where there is one, else from the boxes."""
+    assert capture.objects is not None
+    if capture.surface is None:
+        return ids_from_boxes(points_world, capture.objects, voxel_m=options.voxel_m)
+    reach_m = max(NEAR_BOX_M, 2.0 * options.voxel_m)
+    gap_m, nearest = cKDTree(capture.surface.points_world).query(points_world, distance_upper_bound=reach_m)
+    ids = np.append(capture.surface.object_ids, NO_OBJECT)[np.minimum(nearest, len(capture.surface.object_ids))]
+    known = np.array([one.object_id for one in capture.objects])
+    return np.where(np.isfinite(gap_m) & np.isin(ids, known), ids, NO_OBJECT).astype(np.int32)
 
 
 def _frame_runs(frame: Frame, depth_m: np.ndarray, options: CloudOptions, *, with_instances: bool) -> _Runs:

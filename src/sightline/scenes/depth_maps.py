@@ -10,7 +10,7 @@ from sightline.captures.capture import Capture
 from sightline.captures.frame_images import stored_depth
 from sightline.captures.images import NO_READING, SATURATED, depth_m_from_stored
 
-MAX_KEPT_BYTES = 600_000_000  # 1000 maps of 640x480; what does not fit is decoded again when it is asked for
+MAX_KEPT_BYTES = 200_000_000  # 325 maps of 640x480; what does not fit is unpacked again when it is asked for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

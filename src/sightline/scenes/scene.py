@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.captures.capture import Frame, SceneObject, Structure
+from sightline.captures.capture import Frame, PointTracks, SceneObject, Structure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +38,10 @@ class Scene:
     point_object_ids: np.ndarray | None  # (N,) int32, -1 = no object; None where objects are not known
     objects: tuple[SceneObject, ...] | None
     structure: Structure | None
-    verification: Verification | None
+    verification: Verification | None  # None: not asked for, or no depth or poses to check
     notes: Mapping[str, Any]
+    tracks: PointTracks | None = None
+    has_poses: bool = True
 
     def frame(self, frame_id: str) -> Frame:
         """The frame of that id. Raises KeyError."""

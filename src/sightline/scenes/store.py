@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from sightline import __version__
 from sightline.captures.capture import Capture, Frame
 from sightline.captures.records import objects_as_json, objects_from_json, structure_as_json, structure_from_json
+from sightline.captures.tracks import read_tracks, write_tracks
 from sightline.catalog import nearest
 from sightline.errors import DataError, SceneError, ShapeError
 from sightline.files import FINISHED, fingerprint, mark_finished, read_json, replacing_folder, sha256_of, write_json
@@ -24,13 +25,15 @@ from sightline.scenes.clouds import Cloud
 from sightline.scenes.scene import Scene, Verification
 from sightline.scenes.vocabulary import VOCABULARY_VERSION
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "scene.json"
 FRAMES = "frames.parquet"
 POINTS = "points.npy"
 POINT_OBJECTS = "point_object_ids.npy"
+PACK = "depth.depthpack"  # every depth map of the scan; the files in depth/ are what it was made from
+TRACKS = "tracks.npz"
 CAMERA = ("fx", "fy", "cx", "cy", "width", "height")
-PLACES = {"color": "rgb_path", "depth": "depth_path", "instances": "instance_path"}  # folder of the scan -> field of Frame
+PLACES = {"color": "rgb_path", "instances": "instance_path"}  # folder of the scan -> field of Frame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,12 +73,20 @@ class SceneStore:
         verification: Verification | None,
         made_from: str,
         copy_images: bool,
+        depth_images: Mapping[str, Path],
+        workspace: Path,
         notes: Mapping[str, Any],
     ) -> Path:
-        """Write a scan, replacing an older one of that id in one step. Images are hard-linked, else sym-linked, unless copied."""
+        """Write a scan, replacing an older one of that id in one step.
+
+        Images are hard-linked, else sym-linked, unless copied; those in `workspace` are moved. The depth of all frames lies in one
+        pack; `depth_images` (frame id -> file) are the images it was made from, kept beside it byte for byte.
+        """
         with replacing_folder(self.path(capture.scan_id)) as folder:
-            files = _place_images(capture, folder, copy_images=copy_images)
+            files = _place_images(capture, folder, depth_images=depth_images, workspace=workspace, copy_images=copy_images)
             _write_frames(capture, folder)
+            if capture.tracks is not None:
+                write_tracks(capture.tracks, folder / TRACKS)
             np.save(folder / POINTS, np.ascontiguousarray(cloud.points_world, dtype=np.float32), allow_pickle=False)
             if cloud.object_ids is not None:
                 np.save(folder / POINT_OBJECTS, np.ascontiguousarray(cloud.object_ids, dtype=np.int32), allow_pickle=False)
@@ -86,6 +97,7 @@ class SceneStore:
                 "scan_id": capture.scan_id,
                 "place_id": capture.place_id,
                 "source": capture.source,
+                "has_poses": capture.has_poses,
                 "licence": capture.licence,
                 "num_frames": len(capture.frames),
                 "num_points": len(cloud.points_world),
@@ -131,6 +143,8 @@ class SceneStore:
                 structure=None if structure is None else structure_from_json(structure, where=str(root / MANIFEST)),
                 verification=None if manifest["verification"] is None else verification_from_json(manifest["verification"]),
                 notes=manifest["notes"],
+                tracks=read_tracks(root / TRACKS) if (root / TRACKS).is_file() else None,
+                has_poses=manifest["has_poses"],
             )
 
     def check_files(self, scan_id: str) -> int:
@@ -183,19 +197,26 @@ def _null(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
 
 
-def _place_images(capture: Capture, folder: Path, *, copy_images: bool) -> dict[str, StoredFile]:
-    """Link or copy every image under `color/`, `depth/`, `instances/`, named after its frame."""
+def _place_images(
+    capture: Capture, folder: Path, *, depth_images: Mapping[str, Path], workspace: Path, copy_images: bool
+) -> dict[str, StoredFile]:
+    """Link, copy or move every image under `color/`, `depth/`, `instances/`, named after its frame, and the depth pack."""
+    sources: dict[str, Path] = {}
+    for frame in capture.frames:
+        images = [(place, getattr(frame, field)) for place, field in PLACES.items()] + [("depth", depth_images.get(frame.frame_id))]
+        sources |= {_stored_name(place, frame.frame_id, path): path for place, path in images if path is not None}
+    packs = {frame.depth_path for frame in capture.frames if frame.depth_path is not None}
+    assert len(packs) <= 1 and all(frame.depth_index is not None for frame in capture.frames if frame.depth_path is not None)
+    if packs:
+        sources[PACK] = packs.pop()
     files = {}
-    for place, field in PLACES.items():
-        sources = [(frame.frame_id, getattr(frame, field)) for frame in capture.frames]
-        for frame_id, source in sources:
-            if source is None:
-                continue
-            name = _stored_name(place, frame_id, source)
-            target = folder / name
-            target.parent.mkdir(exist_ok=True)
-            _link(source.resolve(), target, copy=copy_images)
-            files[name] = StoredFile(sha256=sha256_of(source), num_bytes=source.stat().st_size)
+    for name, source in sources.items():
+        files[name] = StoredFile(sha256=sha256_of(source), num_bytes=source.stat().st_size)
+        (folder / name).parent.mkdir(exist_ok=True)
+        if source.is_relative_to(workspace) and not source.is_symlink():
+            os.replace(source, folder / name)
+        else:
+            _link(source.resolve(), folder / name, copy=copy_images)
     return files
 
 
@@ -226,6 +247,8 @@ def _write_frames(capture: Capture, folder: Path) -> None:
         "depth_scale_m": pa.array([float(frame.depth_scale_m) for frame in frames], pa.float64()),
         "world_from_camera": pa.array([frame.world_from_camera.reshape(-1).tolist() for frame in frames], pa.list_(pa.float64(), 16)),
     }
+    columns["depth_path"] = pa.array([None if frame.depth_path is None else PACK for frame in frames], pa.string())
+    columns["depth_index"] = pa.array([frame.depth_index for frame in frames], pa.int32())
     for place, field in PLACES.items():
         paths = [getattr(frame, field) for frame in frames]
         names = [None if path is None else _stored_name(place, frame.frame_id, path) for frame, path in zip(frames, paths)]
@@ -246,6 +269,7 @@ def _read_frames(root: Path) -> tuple[Frame, ...]:
             rgb_path=_inside(root, row["rgb_path"]),
             depth_path=None if row["depth_path"] is None else _inside(root, row["depth_path"]),
             depth_scale_m=row["depth_scale_m"],
+            depth_index=row["depth_index"],
             intrinsics=Intrinsics(**{name: row[name] for name in CAMERA}),
             depth_intrinsics=Intrinsics(**{name: row["depth_" + name] for name in CAMERA}),
             world_from_camera=_read_only(np.array(row["world_from_camera"], dtype=np.float64).reshape(4, 4)),

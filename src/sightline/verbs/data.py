@@ -45,6 +45,7 @@ def import_scans(
     pose_direction: Annotated[str | None, typer.Option(help="world_from_camera or camera_from_world.")] = None,
     camera_axes: Annotated[str | None, typer.Option(help="opencv or opengl.")] = None,
     up_axis: Annotated[str | None, typer.Option(help="The source world's up axis: +x -x +y -y +z -z or auto.")] = None,
+    split: Annotated[str, typer.Option(help="Only the scans of a split that the layout names, such as train or Validation.")] = "all",
     copy_images: Annotated[bool, typer.Option(help="Copy the images instead of linking them.")] = False,
     verify: Annotated[bool, typer.Option(help="Check poses, axes and depth unit by reprojection.")] = True,
     workers: Workers = None,
@@ -54,18 +55,21 @@ def import_scans(
     """Bring scans into a scene store, and check their conventions against their own depth."""
     from sightline.captures.capture import READERS
     from sightline.captures.detect import find_reader
-    from sightline.scenes.build import import_scan, reader_options, verdict_lines
+    from sightline.scenes.build import check_scan, import_scan, reader_options, verdict_lines
 
     name = layout or find_reader(source)
     named = {"depth_unit_m": depth_unit_m, "pose_direction": pose_direction, "camera_axes": camera_axes, "up_axis": up_axis}
     options = {key: value for key, value in named.items() if value is not None} | with_overrides({}, overrides or [])
-    scan_ids = first(READERS[name](source, reader_options(options)).scan_ids("all"), limit)
+    found = READERS[name](source, reader_options(options))
+    scan_ids = first(found.scan_ids(split), limit)
     if dry_run:
         typer.echo(f"{len(scan_ids)} scans would be read as '{name}' into {store}: {', '.join(scan_ids[:10])}")
+        for scan_id in scan_ids:
+            checked = check_scan(scan_id, source=str(source.resolve()), reader=name, options=options, verify=verify)
+            typer.echo("\n".join(verdict_lines(checked)))
         return
-    files = sorted(
-        (str(path.relative_to(source)), path.stat().st_size, path.stat().st_mtime_ns) for path in source.rglob("*") if path.is_file()
-    )
+    typer.echo(f"{source}: {len(scan_ids)} scan{'s' if len(scan_ids) != 1 else ''} of the layout '{name}'")
+    files = [[str(path), *_stamp(path)] for scan_id in scan_ids for path in found.source_files(scan_id)]
     outputs = {scan_id: store / scan_id / "finished.json" for scan_id in scan_ids}
     arguments = {
         "source": str(source.resolve()),
@@ -78,6 +82,15 @@ def import_scans(
     made_from = fingerprint([files, name, options, copy_images, verify])
     for result in run_stage("import", import_scan, outputs, arguments, out=store, made_from=made_from, workers=workers).values():
         typer.echo("\n".join(verdict_lines(result)))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of change; a file that is gone is named by the import of its scan."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return -1, -1
+    return stat.st_size, stat.st_mtime_ns
 
 
 def measure(store: Store, overrides: Overrides = None, workers: Workers = None, limit: Limit = None, dry_run: DryRun = False) -> None:
