@@ -5,11 +5,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sightline.captures.capture import Opening, Room, SceneObject, Structure, Wall
+from sightline.captures.capture import NO_WALL, Opening, Room, SceneObject, Structure, Wall
 from sightline.errors import DataError, ShapeError
 from sightline.geometry.boxes import Box
 
 T = TypeVar("T")
+ON_ARC_M = 0.01  # how far the two ends of a curved wall may differ in their distance from its centre
 
 
 def objects_as_json(objects: Sequence[SceneObject]) -> list[dict[str, Any]]:
@@ -53,7 +54,11 @@ def _object(value: dict[str, Any]) -> SceneObject:
 
 
 def structure_as_json(structure: Structure) -> dict[str, Any]:
-    """`rooms`, `walls` and `openings` as lists of mappings with the names of their records' fields."""
+    """`rooms`, `walls` and `openings` as lists of mappings with the names of their records' fields.
+
+    `outline_world` and `arc_centre_world` of a wall and `is_open` of an opening are written only where they are known, so a
+    structure without them is written as it was before they existed.
+    """
     return {
         "rooms": [
             {
@@ -65,39 +70,59 @@ def structure_as_json(structure: Structure) -> dict[str, Any]:
             }
             for room in structure.rooms
         ],
-        "walls": [
-            {
-                "wall_id": int(wall.wall_id),
-                "a_world": _floats(wall.a_world),
-                "b_world": _floats(wall.b_world),
-                "height_m": float(wall.height_m),
-                "thickness_m": float(wall.thickness_m),
-            }
-            for wall in structure.walls
-        ],
-        "openings": [
-            {
-                "kind": opening.kind,
-                "wall_id": int(opening.wall_id),
-                "centre_world": _floats(opening.centre_world),
-                "width_m": float(opening.width_m),
-                "height_m": float(opening.height_m),
-                "rooms": [int(room) for room in opening.rooms],
-            }
-            for opening in structure.openings
-        ],
+        "walls": [_wall_as_json(wall) for wall in structure.walls],
+        "openings": [_opening_as_json(opening) for opening in structure.openings],
     }
+
+
+def _wall_as_json(wall: Wall) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "wall_id": int(wall.wall_id),
+        "a_world": _floats(wall.a_world),
+        "b_world": _floats(wall.b_world),
+        "height_m": float(wall.height_m),
+        "thickness_m": float(wall.thickness_m),
+    }
+    if wall.outline_world is not None:
+        value["outline_world"] = [_floats(corner) for corner in wall.outline_world]
+    if wall.arc_centre_world is not None:
+        value["arc_centre_world"] = _floats(wall.arc_centre_world)
+    return value
+
+
+def _opening_as_json(opening: Opening) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "kind": opening.kind,
+        "wall_id": int(opening.wall_id),
+        "centre_world": _floats(opening.centre_world),
+        "width_m": float(opening.width_m),
+        "height_m": float(opening.height_m),
+        "rooms": [int(room) for room in opening.rooms],
+    }
+    if opening.is_open is not None:
+        value["is_open"] = bool(opening.is_open)
+    return value
 
 
 def structure_from_json(value: Any, *, where: str) -> Structure:
     """The inverse of `structure_as_json`. Raises DataError naming `where` and the part."""
     if not isinstance(value, dict):
         raise DataError(f"{where}: expected a mapping with rooms, walls and openings, found {type(value).__name__}")
-    return Structure(
+    structure = Structure(
         rooms=_each(value.get("rooms", []), _room, where=where, kind="room"),
         walls=_each(value.get("walls", []), _wall, where=where, kind="wall"),
         openings=_each(value.get("openings", []), _opening, where=where, kind="opening"),
     )
+    wall_ids = [wall.wall_id for wall in structure.walls]
+    if len(set(wall_ids)) != len(wall_ids):
+        raise DataError(f"{where}: wall_id {next(one for one in wall_ids if wall_ids.count(one) > 1)} stands twice")
+    for number, opening in enumerate(structure.openings):
+        if opening.wall_id != NO_WALL and opening.wall_id not in wall_ids:
+            raise DataError(
+                f"{where}: opening {number}: wall_id: expected one of the walls {wall_ids}, or {NO_WALL} where it is not known, "
+                f"found {opening.wall_id}"
+            )
+    return structure
 
 
 def _room(value: dict[str, Any]) -> Room:
@@ -114,16 +139,36 @@ def _room(value: dict[str, Any]) -> Room:
 
 
 def _wall(value: dict[str, Any]) -> Wall:
-    return Wall(
-        wall_id=int(value["wall_id"]),
+    wall_id = int(value["wall_id"])
+    if wall_id < 0:
+        raise ValueError(f"wall_id: expected 0 or more, found {wall_id}")
+    wall = Wall(
+        wall_id=wall_id,
         a_world=_array(value, "a_world", 3),
         b_world=_array(value, "b_world", 3),
         height_m=_number(value, "height_m"),
         thickness_m=_number(value, "thickness_m"),
+        outline_world=None if value.get("outline_world") is None else _corners(value, "outline_world"),
+        arc_centre_world=None if value.get("arc_centre_world") is None else _array(value, "arc_centre_world", 3),
     )
+    if wall.arc_centre_world is not None:
+        radii_m = [float(np.linalg.norm((end - wall.arc_centre_world)[:2])) for end in (wall.a_world, wall.b_world)]
+        if abs(radii_m[0] - radii_m[1]) > ON_ARC_M or min(radii_m) <= 0.0:
+            raise ValueError(f"arc_centre_world: expected a point as far from a as from b, found {radii_m[0]:.3f} m and {radii_m[1]:.3f} m")
+    return wall
+
+
+def _corners(value: dict[str, Any], key: str) -> np.ndarray:
+    corners = np.array(value[key], dtype=np.float64)
+    if corners.ndim != 2 or corners.shape[1] != 3 or len(corners) < 3 or not np.isfinite(corners).all():
+        raise ValueError(f"{key}: expected at least 3 finite corners (x, y, z), found shape {corners.shape}")
+    return corners
 
 
 def _opening(value: dict[str, Any]) -> Opening:
+    is_open = value.get("is_open")
+    if not (is_open is None or isinstance(is_open, bool)):
+        raise ValueError(f"is_open: expected true, false or null, found {is_open!r}")
     return Opening(
         kind=str(value["kind"]),
         wall_id=int(value["wall_id"]),
@@ -131,6 +176,7 @@ def _opening(value: dict[str, Any]) -> Opening:
         width_m=_number(value, "width_m"),
         height_m=_number(value, "height_m"),
         rooms=tuple(int(room) for room in value["rooms"]),
+        is_open=is_open,
     )
 
 
