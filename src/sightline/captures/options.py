@@ -13,6 +13,7 @@ from sightline.errors import ConfigError
 
 CAPTURE_FILE = "capture.yaml"
 SIGNED_AXES = ("+x", "-x", "+y", "-y", "+z", "-z")
+SAYS_ITSELF = ("folder", "rooms")  # readers whose conventions a `capture.yaml` states
 FLAGS = ("depth_unit_m", "pose_direction", "camera_axes", "up_axis")  # options of the command line; the others are given as key=value
 O = TypeVar("O")
 _SIZE = re.compile(r"\s*(\d+)\s*[xX,]\s*(\d+)\s*$")
@@ -137,6 +138,17 @@ def fix(**options: Any) -> str:
     flags = " ".join(_argument(key, _plain(value)) for key, value in options.items())
     keys = ", ".join(f"{key}: {_plain(value)}" for key, value in options.items())
     return f"Fix: {flags} (or `{keys}` in {CAPTURE_FILE})"
+
+
+def mend(source: str, **options: Any) -> str:
+    """As `fix`, for a scan read by the reader `source`: a layout that states its conventions does not take them as options."""
+    if source in SAYS_ITSELF or ":" in source:
+        return fix(**options)
+    flags = " ".join(_argument(key, _plain(value)) for key, value in options.items())
+    return (
+        f"The layout '{source}' says otherwise, so these files are not as it says. Fix: export them again, or describe them in a "
+        f"{CAPTURE_FILE} and import with --format folder {flags}"
+    )
 
 
 def _argument(key: str, value: str) -> str:

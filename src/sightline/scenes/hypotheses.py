@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 from sightline.captures.capture import Capture
-from sightline.captures.options import fix
+from sightline.captures.options import mend
 from sightline.captures.poses import Convention, convention_of_notes
 from sightline.errors import CaptureError
 from sightline.scenes.depth_maps import DepthMaps
@@ -163,7 +163,7 @@ class Hypotheses:
                 wrong.append(f"pose translations look {_times(1.0 / best.depth_factor)}")
                 options["pose_unit_m"] = _known_unit(float(self.capture.notes.get("pose_unit_m", 1.0)) / best.depth_factor)
         names = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in options.values())
-        return f"{' and '.join(wrong)}: {told} as {names}. {fix(**options)}"
+        return f"{' and '.join(wrong)}: {told} as {names}. {mend(self.capture.source, **options)}"
 
     def _refined(self, best: Hypothesis) -> Hypothesis:
         """The depth or image factor to about a percent: the middle of those that fit about equally well."""
@@ -185,14 +185,14 @@ class Hypotheses:
         width = _known_width(stated_width * image_factor)
         size = (width, int(round(stated_height * width / stated_width)))
         instead = f"{size[0]}x{size[1]} instead of {stated_width}x{stated_height}"
-        return f"intrinsics look like those of images of {instead}: {told} so. {fix(image_size=size)}"
+        return f"intrinsics look like those of images of {instead}: {told} so. {mend(self.capture.source, image_size=size)}"
 
     def _unit_advice(self) -> str:
         """For scans without enough motion to measure the unit: the known unit that makes the depth that of a room."""
         median_m = self.depths.coverage().median_m
         given_m = self.capture.frames[0].depth_scale_m
         candidates = [unit for unit in (0.001, 1.0, 0.01, 0.0001) if 0.3 <= median_m / given_m * unit <= 15.0]
-        advice = fix(depth_unit_m=candidates[0]) if candidates else "Fix: --depth-unit-m METRES"
+        advice = mend(self.capture.source, depth_unit_m=candidates[0]) if candidates else "Fix: --depth-unit-m METRES"
         return (
             f"expected a median depth of {PLAUSIBLE_M[0]:g} to {PLAUSIBLE_M[1]:g} m, found {median_m:.3g} m "
             f"with a depth unit of {given_m:g} m. {advice}"

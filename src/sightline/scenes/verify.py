@@ -6,7 +6,7 @@ import numpy as np
 
 from sightline.captures.capture import Capture
 from sightline.captures.gravity import Up, angle_deg, measure_up, nearest_axis, normals_camera
-from sightline.captures.options import fix
+from sightline.captures.options import mend
 from sightline.captures.poses import Convention
 from sightline.errors import CaptureError
 from sightline.scenes.depth_maps import DepthMaps
@@ -60,5 +60,5 @@ def _refuse_wrong_up(capture: Capture, up: Up, convention: Convention) -> None:
     looks, mended = (f"like {axis}", axis) if axis_off_deg <= TILTED_DEG else ("tilted against every axis", "auto")
     raise CaptureError(
         f"{capture.scan_id}: the world's up looks {looks} instead of {convention.up_axis}: the cameras and the floor show an up that is "
-        f"{off_deg:.0f} degrees from it. {fix(up_axis=mended)}"
+        f"{off_deg:.0f} degrees from it. {mend(capture.source, up_axis=mended)}"
     )
