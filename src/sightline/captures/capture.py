@@ -166,5 +166,6 @@ READERS: Catalog[type[CaptureReader]] = Catalog(
     {
         "rooms": "sightline.captures.rooms:RoomsReader",
         "folder": "sightline.captures.folder:FolderReader",
+        "tum": "sightline.captures.tum:TumReader",
     },
 )

@@ -6,7 +6,8 @@ import numpy as np
 
 from sightline.captures.options import fix
 from sightline.captures.poses import read_number_rows
-from sightline.errors import CaptureError, ShapeError
+from sightline.errors import CaptureError, DataError, ShapeError
+from sightline.files import read_json
 from sightline.geometry.cameras import Intrinsics
 
 CENTRE_TOLERANCE = 0.25  # |2 cx - W| / W beyond this is the camera of another image size (reliability catalogue B07)
@@ -33,6 +34,37 @@ def read_camera_matrix(source: Path | tuple[float, float, float, float]) -> np.n
     if abs(K[0, 1]) > MAX_SKEW * abs(K[0, 0]):
         raise CaptureError(f"{where}: expected a camera without skew, found {K[0, 1]:g}; undistort and rectify the images first")
     return K
+
+
+def y_down(K: np.ndarray) -> tuple[np.ndarray, bool]:
+    """A camera matrix with positive fy, and whether its y axis was mirrored: a negative fy is written for a camera whose y points up."""
+    mirrored = bool(K[1, 1] < 0.0)
+    turned = K.copy()
+    turned[1, 1] = abs(K[1, 1])
+    return turned, mirrored
+
+
+def read_open3d_camera(path: Path) -> tuple[np.ndarray, tuple[int, int]]:
+    """Camera matrix (3, 3) and (width, height) of an Open3D camera JSON, whose `intrinsic_matrix` runs column by column.
+
+    One written row by row is told apart by where its zeros stand. Raises CaptureError.
+    """
+    try:
+        value = read_json(path)
+    except DataError as error:
+        raise CaptureError(str(error)) from error
+    value = value.get("intrinsic", value) if isinstance(value, dict) else value  # PinholeCameraParameters holds one inside
+    numbers = value.get("intrinsic_matrix") if isinstance(value, dict) else None
+    if not isinstance(numbers, list) or len(numbers) != 9 or not all(isinstance(one, (int, float)) for one in numbers):
+        raise CaptureError(f"{path}: expected an Open3D camera with `intrinsic_matrix` of 9 numbers, found {str(numbers)[:60]}")
+    size = (value.get("width"), value.get("height"))
+    if not all(isinstance(one, int) and 0 < one < 100_000 for one in size):
+        raise CaptureError(f"{path}: expected a whole `width` and `height`, found {size[0]!r} and {size[1]!r}")
+    stored = np.array(numbers, dtype=np.float64).reshape(3, 3)
+    for K in (stored.T, stored):
+        if np.isfinite(K).all() and np.array_equal(K[2], [0.0, 0.0, 1.0]) and K[1, 0] == 0.0 and abs(K[0, 1]) <= MAX_SKEW * abs(K[0, 0]):
+            return K, (size[0], size[1])
+    raise CaptureError(f"{path}: intrinsic_matrix: expected fx 0 0 0 fy 0 cx cy 1 (column by column), found {numbers}")
 
 
 def intrinsics_for(K: np.ndarray, *, size: tuple[int, int], stated_size: tuple[int, int] | None, where: str, mend: str) -> Intrinsics:
