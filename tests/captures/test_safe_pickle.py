@@ -189,6 +189,10 @@ def test_the_canary_would_sing(tmp_path):
     assert canary.exists()
 
 
+TEN_OF = [b"]\x94(" + (b"h" + bytes([place])) * 10 + b"e" for place in range(30)]  # a list of ten times the one before
+LAUGHS = b"\x80\x04]\x94" + b"".join(TEN_OF) + b"."
+
+
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
@@ -197,13 +201,13 @@ def test_the_canary_would_sing(tmp_path):
         (b"\x80\x04\x95" + struct.pack("<Q", 8 << 30) + b"N.", "a frame of 8 GB"),
         (b"\x80\x04Nr\xff\xff\xff\x7f.", "a memo of two thousand million"),
         (b"\x80\x04" + b"](" * 2_000_000 + b"." * 1, "two million lists in lists"),
-        (b"\x80\x04" + b"\x5d\x94" + b"".join(b"\x5d\x94(" + b"h" + bytes([n]) + (b"h" + bytes([n])) * 9 + b"e" for n in range(30)) + b".", "lists of ten lists"),
+        (LAUGHS, "lists of ten lists"),
         (b"\x80\x04\x8b\xff\xff\xff\x7f1.", "an integer of 2 GB"),
         (b"\x80\x04000.", "pops of nothing"),
         (b"I" + b"9" * 100_000 + b"\n.", "a number of a hundred thousand digits"),
     ],
     ids=lambda value: value.replace(" ", "_") if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_a_file_that_claims_or_nests_too_much_ends_in_one_error(tmp_path, payload, said):
     path = tmp_path / "bomb.pkl"
     path.write_bytes(payload)

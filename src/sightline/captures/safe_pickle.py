@@ -44,7 +44,7 @@ _BROKEN = (
 )
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """What a file holds is not on the list."""
 
 
@@ -54,7 +54,7 @@ class _Sealed:
     __slots__ = ()
 
     def __setstate__(self, state: Any) -> NoReturn:
-        raise _Refused("a change to an allowed name or a number")
+        raise _RefusedError("a change to an allowed name or a number")
 
 
 class _Allowed(_Sealed):
@@ -80,7 +80,7 @@ class _Dtype:
 
     def __setstate__(self, state: Any) -> None:
         if type(state) is not tuple or len(state) < 5 or state[1] not in ("<", ">", "|", "=") or any(state[2:5]):
-            raise _Refused(f"an array type with fields or parts: {state!r:.80}")
+            raise _RefusedError(f"an array type with fields or parts: {state!r:.80}")
         self.order = "<" if state[1] in "|=" else state[1]
 
     @property
@@ -105,12 +105,12 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         if type(state) is not tuple or len(state) != 5:
-            raise _Refused("an array whose state is not (version, shape, type, order, data)")
+            raise _RefusedError("an array whose state is not (version, shape, type, order, data)")
         self.fill(state[2], state[1], state[4], is_fortran=bool(state[3]))
 
     def fill(self, dtype: Any, shape: Any, data: Any, *, is_fortran: bool) -> None:
         if type(dtype) is not _Dtype or type(shape) is not tuple or any(type(size) is not int or size < 0 for size in shape):
-            raise _Refused("an array without a plain type and shape")
+            raise _RefusedError("an array without a plain type and shape")
         count = math.prod(shape)
         if dtype.code == "O":
             if type(data) is not list or len(data) != count:
@@ -138,13 +138,13 @@ _NDARRAY = _Name()
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
     if kind is not _NDARRAY:
-        raise _Refused("an array of a class of its own")
+        raise _RefusedError("an array of a class of its own")
     return _Array()
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any, *axes: Any) -> _Array:
     if order not in ("C", "F") or axes not in ((), (None,)):
-        raise _Refused(f"an array in memory order {order!r:.20}")
+        raise _RefusedError(f"an array in memory order {order!r:.20}")
     array = _Array()
     array.fill(dtype, shape, data, is_fortran=order == "F")
     return array
@@ -152,13 +152,13 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any, *axes: Any) -> _
 
 def _scalar(dtype: Any, data: Any) -> _Scalar:
     if type(dtype) is not _Dtype or type(data) is not bytes or dtype.code == "O" or len(data) != dtype.num_bytes:
-        raise _Refused("a number without a plain type and its bytes")
+        raise _RefusedError("a number without a plain type and its bytes")
     return _Scalar(dtype, data)
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
     if type(text) is not str or encoding not in ("latin1", "latin-1"):
-        raise _Refused(f"the encoding {encoding!r:.40}")
+        raise _RefusedError(f"the encoding {encoding!r:.40}")
     return text.encode("latin-1")
 
 
@@ -168,7 +168,7 @@ def _no_bytes() -> bytes:
 
 def _set(values: Any = ()) -> set:
     if type(values) not in (list, tuple):
-        raise _Refused("a set of something else than a list")
+        raise _RefusedError("a set of something else than a list")
     return set(values)
 
 
@@ -177,7 +177,7 @@ def _dtype_maker(object_arrays: bool) -> Callable[..., _Dtype]:
         if type(code) is str and object_arrays and code in ("O", "O8"):
             return _Dtype("O")
         if type(code) is not str or not _DTYPE.match(code) or _Dtype(code).num_bytes > MAX_ITEM_BYTES:
-            raise _Refused(f"an array of type {code!r:.40}")
+            raise _RefusedError(f"an array of type {code!r:.40}")
         return _Dtype(code)
 
     return make
@@ -209,10 +209,11 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self._names[module, name]
         except KeyError:
-            raise _Refused(f"the name {module}.{name}"[:200]) from None
+            shown = f"{module}.{name}"[:160]
+            raise _RefusedError(f"the name {shown!a}") from None
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        raise _Refused("a reference to something outside the file")
+        raise _RefusedError("a reference to something outside the file")
 
 
 class _Result:
@@ -230,9 +231,9 @@ class _Result:
             self._left -= 1
             return value
         if depth > MAX_DEPTH:
-            raise _Refused(f"values nested more than {MAX_DEPTH} deep")
+            raise _RefusedError(f"values nested more than {MAX_DEPTH} deep")
         if self._left < 0:
-            raise _Refused("values that repeat themselves without end")
+            raise _RefusedError("values that repeat themselves without end")
         if kind is list:
             return self._list(value, depth + 1)
         if kind is dict:
@@ -254,7 +255,7 @@ class _Result:
                 value.fill(value.dtype, value.shape, value.data, is_fortran=value.is_fortran)  # a list can grow after it was checked
                 return {"o": [list(value.shape), value.is_fortran, self._list(value.data, depth + 1)]}
             return {"a": [value.dtype.text, list(value.shape), "F" if value.is_fortran else "C", self._placed(value.data)]}
-        raise _Refused("a name where a value should be, or an array that was never filled")
+        raise _RefusedError("a name where a value should be, or an array that was never filled")
 
     def _list(self, values: list, depth: int) -> list:
         self._left -= 1
@@ -266,7 +267,7 @@ class _Result:
     def _check_keys(self, keys: Any) -> None:
         for key in keys:
             if type(key) not in _KEYS and not (type(key) is tuple and _KEYS.issuperset(map(type, key))):
-                raise _Refused("a key that is no plain value")
+                raise _RefusedError("a key that is no plain value")
 
     def _placed(self, data: bytes | bytearray) -> int:
         if id(data) not in self._places:
@@ -354,7 +355,7 @@ def load_to(asked: dict[str, Any]) -> str | None:
             value = _Unpickler(stream, object_arrays=asked["object_arrays"]).load()
             said = _Result(bytes_stream, max_values=SPARE_VALUES + asked["num_bytes"]).json_of(value)
             (place / "values.json").write_text(json.dumps(said, separators=(",", ":")), encoding="ascii")
-        except _Refused as error:
+        except _RefusedError as error:
             return str(error)
         except MemoryError:
             return f"one that claims more than {asked['memory_bytes'] >> 20} MB of memory"
