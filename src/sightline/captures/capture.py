@@ -166,6 +166,7 @@ READERS: Catalog[type[CaptureReader]] = Catalog(
     {
         "rooms": "sightline.captures.rooms:RoomsReader",
         "folder": "sightline.captures.folder:FolderReader",
+        "colmap": "sightline.captures.colmap:ColmapReader",
         "tum": "sightline.captures.tum:TumReader",
     },
 )

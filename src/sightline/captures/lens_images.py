@@ -1,0 +1,90 @@
+"""Pictures of distorted cameras made pinhole as frames are read: colour files and a depth pack in the import's workspace."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from sightline.captures.depth_packs import SUFFIX, DepthPackWriter
+from sightline.captures.distortion import JPEG_QUALITY, LensCamera, undistorter, write_like
+from sightline.captures.images import image_size, read_rgb, read_uint16
+from sightline.captures.intrinsics import ASPECT_TOLERANCE
+from sightline.errors import CaptureError
+
+
+class LensImages:
+    """Gives files back in place where the camera is a pinhole, and undistorts them into `workspace` where it is not.
+
+    Depth images are packed where any camera of the scan has a lens (`any_lens`), so that a scan keeps its depth in one way.
+    """
+
+    def __init__(self, workspace: Path, *, any_lens: bool):
+        self.workspace = workspace
+        self.any_lens = any_lens
+        self.pack_path = workspace / f"depth{SUFFIX}"
+        self._pack: DepthPackWriter | None = None
+        self._empty_share = 0.0
+        self._kinds: set[str] = set()  # what was made anew
+
+    def colour(self, source: Path, camera: LensCamera, frame_id: str) -> Path:
+        """The colour image as a pinhole sees it. Raises CaptureError where its size is not the camera's."""
+        if camera.lens is None:
+            return source
+        _expect_size(source, image_size(source), camera)
+        worker = undistorter(camera)
+        self._empty_share = max(self._empty_share, worker.empty_share)
+        path = write_like(source, worker.colour(read_rgb(source)), _made(self.workspace / "color") / frame_id)
+        self._kinds.add("png" if path.suffix == ".png" else "jpg")
+        return path
+
+    def depth(self, source: Path, camera: LensCamera) -> tuple[Path, int | None]:
+        """A 16-bit depth image: itself, or (the pack, its place there). Raises CaptureError where its shape is not the colour image's."""
+        width, height = image_size(source)
+        ratio = (width / height) / (camera.intrinsics.width / camera.intrinsics.height)
+        if abs(ratio - 1.0) > ASPECT_TOLERANCE:
+            raise CaptureError(
+                f"{source}: expected a depth image of the shape of its {camera.intrinsics.width}x{camera.intrinsics.height} "
+                f"colour image, found {width}x{height}"
+            )
+        if not self.any_lens:
+            return source, None
+        stored = read_uint16(source)
+        if camera.lens is not None:
+            stored = undistorter(camera.resized(width=width, height=height)).depth(stored)
+            self._kinds.add("depth")
+        return self.pack_path, self.append(stored)
+
+    def append(self, stored: np.ndarray) -> int:
+        """Add a depth map `(H, W)` uint16 to the pack; its place."""
+        if self._pack is None:
+            self._pack = DepthPackWriter(self.pack_path)
+        return self._pack.append(stored)
+
+    def notes(self) -> dict[str, Any]:
+        """What was made anew, in words, and how much of the pictures has no source; nothing where all files are in place."""
+        made = []
+        if self._kinds & {"png", "jpg"}:
+            how = " and ".join(words for kind, words in (("png", "PNG"), ("jpg", f"JPEG quality {JPEG_QUALITY}")) if kind in self._kinds)
+            made.append(f"colour: undistorted, {how}")
+        if "depth" in self._kinds:
+            made.append("depth: undistorted, nearest pixel")
+        return {"reencoded": "; ".join(made), "undistorted_empty_share": self._empty_share} if made else {}
+
+    def __enter__(self) -> "LensImages":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self._pack is not None:
+            self._pack.__exit__(kind, value, trace)
+
+
+def _expect_size(source: Path, found: tuple[int, int], camera: LensCamera) -> None:
+    wanted = (camera.intrinsics.width, camera.intrinsics.height)
+    if found != wanted:
+        raise CaptureError(f"{source}: expected a colour image of {wanted[0]}x{wanted[1]}, found {found[0]}x{found[1]}")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
