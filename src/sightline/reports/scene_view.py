@@ -18,6 +18,7 @@ from sightline.files import write_text
 from sightline.reports.cloud import ColouredCloud, coloured_cloud, evenly
 from sightline.reports.marks import EDGES
 from sightline.reports.plans import hue_of
+from sightline.reports.scene_lines import opening_segments_world, track_segments_world, wall_segments_world
 from sightline.scenes.scene import Scene
 
 try:
@@ -33,21 +34,26 @@ FRUSTUM_M = 0.13
 MIN_POINT_M, MAX_POINT_M = 0.006, 0.06
 LINE_M = 0.012
 PATH_COLOUR, OUTLINE_COLOUR, UNSEEN_COLOUR = (214, 51, 108), (90, 98, 112), (185, 190, 198)
+TRACK_COLOUR = (12, 133, 153)
+OPENING_COLOURS = {"door": (166, 95, 43), "window": (28, 126, 214), "opening": (94, 148, 13)}
 LOCAL_HOST = "127.0.0.1"
 
 
 def write_scene_view(scene: Scene, path: Path, *, max_points: int = MAX_POINTS) -> None:
     """Write the page. Points overhead are in the scene tree but hidden, so that one looks into the room.
 
-    Raises SceneError for a scene without points, CaptureError for an image that does not read.
+    A scene without points shows its walls, boxes, tracks and cameras. Raises SceneError where it has nothing of all that,
+    CaptureError for an image that does not read.
     """
     write_text(path, scene_view_html(scene, max_points=max_points))
 
 
 def scene_view_html(scene: Scene, *, max_points: int = MAX_POINTS) -> str:
     """The page as a string. A server object collects the scene on a free local port and is stopped before this returns."""
-    if len(scene.points_world) == 0:
-        raise SceneError(f"scan '{scene.scan_id}': expected a point cloud to show, found no point. Fix: import it with depth images")
+    if len(scene.points_world) == 0 and len(_known_places_world(scene)) == 0:
+        raise SceneError(
+            f"scan '{scene.scan_id}': expected points, objects, walls or cameras to show, found none. Fix: import it with depth images"
+        )
     cloud = coloured_cloud(scene, max_points=max_points)
     with _server() as server:
         _fill(server, scene, cloud)
@@ -77,15 +83,46 @@ def _fill(server: viser.ViserServer, scene: Scene, cloud: ColouredCloud) -> None
     _add_points(server, "/cloud", cloud, below, size_m=spacing_m, visible=True)
     _add_points(server, "/ceiling", cloud, cloud.is_overhead, size_m=spacing_m, visible=False)
     shown = cloud.points_world[below] if below.any() else cloud.points_world
-    low, high = np.quantile(shown, 0.01, axis=0), np.quantile(shown, 0.99, axis=0)  # stray readings through windows left out
+    if len(shown):
+        low, high = np.quantile(shown, 0.01, axis=0), np.quantile(shown, 0.99, axis=0)  # stray readings through windows left out
+    else:
+        places = _known_places_world(scene)
+        low, high = places.min(axis=0), places.max(axis=0)
     server.scene.add_frame("/axes", axes_length=0.5, axes_radius=0.012, position=(float(low[0]) - 0.3, float(low[1]) - 0.3, float(low[2])))
     for room in scene.structure.rooms if scene.structure is not None else ():
         _add_outline(server, room)
-    seen = None if scene.point_object_ids is None else set(np.unique(scene.point_object_ids).tolist())
+    _add_structure(server, scene, visible=len(cloud.points_world) == 0)
+    _add_lines(server, "/tracks", track_segments_world(scene), TRACK_COLOUR, visible=True)
+    seen = None if scene.point_object_ids is None or len(scene.points_world) == 0 else set(np.unique(scene.point_object_ids).tolist())
     for one in scene.objects or ():
         _add_box(server, one, is_seen=seen is None or one.object_id in seen)
     _add_cameras(server, scene)
     _aim(server, low.astype(np.float64), high.astype(np.float64))
+
+
+def _known_places_world(scene: Scene) -> np.ndarray:
+    """Corners of walls and boxes and the places of cameras `(N, 3)`: what there is to see besides points."""
+    walls = scene.structure.walls if scene.structure is not None else ()
+    places = [wall_segments_world(wall).reshape(-1, 3) for wall in walls] + [one.box.corners_world() for one in scene.objects or ()]
+    places += [frame.world_from_camera[None, :3, 3] for frame in scene.frames if scene.has_poses]
+    return np.concatenate(places) if places else np.zeros((0, 3))
+
+
+def _add_structure(server: viser.ViserServer, scene: Scene, *, visible: bool) -> None:
+    """Walls, doors and windows as lines; in the scene tree but hidden where a cloud shows them."""
+    structure = scene.structure
+    if structure is None:
+        return
+    for wall in structure.walls:
+        _add_lines(server, f"/walls/{wall.wall_id}", wall_segments_world(wall), OUTLINE_COLOUR, visible=visible)
+    for number, opening in enumerate(structure.openings):
+        segments = opening_segments_world(opening, structure)
+        _add_lines(server, f"/openings/{number}_{opening.kind}", segments, OPENING_COLOURS.get(opening.kind, PATH_COLOUR), visible=visible)
+
+
+def _add_lines(server: viser.ViserServer, name: str, segments_world: np.ndarray, colour: tuple[int, int, int], *, visible: bool) -> None:
+    if len(segments_world):
+        server.scene.add_line_segments(name, points=segments_world.astype(np.float32), colors=colour, thickness=LINE_M, visible=visible)
 
 
 def _spacing_m(points_world: np.ndarray) -> float:
@@ -133,6 +170,8 @@ def _add_box(server: viser.ViserServer, one: SceneObject, *, is_seen: bool) -> N
 
 
 def _add_cameras(server: viser.ViserServer, scene: Scene) -> None:
+    if not scene.has_poses:
+        return
     if len(scene.frames) > 1:
         centres = np.array([frame.world_from_camera[:3, 3] for frame in scene.frames], dtype=np.float32)
         path = np.stack([centres[:-1], centres[1:]], axis=1)

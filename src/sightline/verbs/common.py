@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sightline import __version__
 from sightline.errors import ConfigError, SceneError
 from sightline.files import fingerprint
+
+if TYPE_CHECKING:
+    from sightline.scenes.scene import Scene
 
 RECORDS = ".records"  # done-files, quarantine and reports of a stage, beside what it made
 
@@ -65,6 +68,27 @@ def some_scans(store: Path, limit: int | None) -> list[str]:
             f"{store}: expected a scene store with at least one finished scan, found none. Fix: sightline import SOURCE {store}"
         )
     return scan_ids
+
+
+def measurable(store: Path, scan_ids: Sequence[str]) -> list[str]:
+    """Those scans that facts can be measured of; says which are left out, and why. Raises SceneError where none is left."""
+    from sightline.scenes.store import SceneStore
+
+    scenes = SceneStore(store)
+    why = {scan_id: _why_not_measurable(scenes.read(scan_id)) for scan_id in scan_ids}
+    for scan_id, reason in why.items():
+        if reason:
+            typer.echo(f"left out {scan_id}: {reason}")
+    kept = [scan_id for scan_id in scan_ids if why[scan_id] is None]
+    if not kept:
+        raise SceneError(f"{store}: expected a scan with frames and camera poses to measure, found none ({why[scan_ids[0]]})")
+    return kept
+
+
+def _why_not_measurable(scene: "Scene") -> str | None:
+    if not scene.frames:
+        return "it has no frames, only what its layout says of the room"
+    return None if scene.has_poses else "nobody knows where its cameras were"
 
 
 def chosen_tasks(tasks: str | None) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 from sightline.config import as_mapping, build, with_overrides
 from sightline.errors import ConfigError, DataError
 from sightline.files import fingerprint, read_json
-from sightline.verbs.common import DryRun, Limit, Overrides, Store, Workers, chosen_tasks, first, run_stage, some_scans
+from sightline.verbs.common import DryRun, Limit, Overrides, Store, Workers, chosen_tasks, first, measurable, run_stage, some_scans
 
 
 def rooms(
@@ -99,7 +99,7 @@ def measure(store: Store, overrides: Overrides = None, workers: Workers = None, 
     from sightline.facts.store import read_facts
 
     options = as_mapping(build(MeasureOptions, with_overrides({}, overrides or []), where="measure"))
-    scan_ids = some_scans(store, limit)
+    scan_ids = measurable(store, some_scans(store, limit))
     if dry_run:
         typer.echo(f"{len(scan_ids)} scans of {store} would be measured")
         return
@@ -133,7 +133,7 @@ def generate(
 
     names = chosen_tasks(tasks)
     options = as_mapping(build(TaskOptions, with_overrides({}, overrides or []), where="generate"))
-    scan_ids = some_scans(store, limit)
+    scan_ids = measurable(store, some_scans(store, limit))
     scenes = SceneStore(store)
     places = {scan_id: scenes.read(scan_id).place_id for scan_id in scan_ids}
     split_of = split_places(sorted(set(places.values())), held_out_share=held_out_share, seed=seed)
