@@ -1,6 +1,7 @@
 """Writes the true room as COLMAP projects: text and binary models, distorted cameras, dense depth maps, folders of depth images."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,9 +127,7 @@ def depth_images(folder: Path) -> true.Written:
     wrote = written(
         project, cameras=cameras, depth=cameras, options={"depth_unit_m": 0.0005}, ids=[n.replace("/", "_")[:-4] for n in names]
     )
-    return true.Written(
-        **{**{key: getattr(wrote, key) for key in wrote.__dataclass_fields__}, "frames": tuple(wrote.frames[i] for i in order)}
-    )
+    return replace(wrote, frames=tuple(wrote.frames[index] for index in order))
 
 
 def _lens(folder: Path, *, model: str, kind: str, coefficients, parameters, place: str, suffix: str) -> true.Written:

@@ -166,7 +166,13 @@ READERS: Catalog[type[CaptureReader]] = Catalog(
     {
         "rooms": "sightline.captures.rooms:RoomsReader",
         "folder": "sightline.captures.folder:FolderReader",
+        "scannet": "sightline.captures.scannet:ScanNetReader",
         "colmap": "sightline.captures.colmap:ColmapReader",
+        "nerfstudio": "sightline.captures.nerfstudio:NerfstudioReader",
         "tum": "sightline.captures.tum:TumReader",
+        "sevenscenes": "sightline.captures.sevenscenes:SevenScenesReader",
+        "redwood": "sightline.captures.redwood:RedwoodReader",
+        "roomplan": "sightline.captures.roomplan:RoomPlanReader",
+        "embodiedscan": "sightline.captures.embodiedscan:EmbodiedScanReader",
     },
 )

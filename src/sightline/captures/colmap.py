@@ -102,7 +102,7 @@ class ColmapReader:
                 f"{places.depth}: expected depth maps of images without distortion, found a model with distorted cameras beside them. "
                 "Fix: import the dense workspace, whose own sparse/ folder is undistorted, or give depth=none"
             )
-        worker = LensImages(workspace, any_lens=any(camera.lens is not None for camera in cameras.values()))
+        worker = LensImages(workspace, pack_depth=any(camera.lens is not None for camera in cameras.values()))
         stereo = _Stereo(places, self._unit_m) if places.has_stereo else None
         stored = []
         with worker:

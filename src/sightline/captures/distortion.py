@@ -75,8 +75,8 @@ class Undistorter:
         self.empty_share = float(1.0 - inside.mean())
         if self.empty_share > MAX_EMPTY_SHARE:
             raise CaptureError(
-                f"lens {camera.lens.kind} {list(camera.lens.coefficients)} of a {size[0]}x{size[1]} picture: expected a pinhole view that it "
-                f"fills, found {self.empty_share:.0%} of it without a source pixel; the coefficients belong to another model or camera"
+                f"lens {camera.lens.kind} {list(camera.lens.coefficients)} of a {size[0]}x{size[1]} picture: expected a pinhole view that "
+                f"it fills, found {self.empty_share:.0%} of it without a source pixel; the coefficients belong to another model or camera"
             )
 
     def colour(self, rgb: np.ndarray) -> np.ndarray:

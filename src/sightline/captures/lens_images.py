@@ -16,12 +16,13 @@ from sightline.errors import CaptureError
 class LensImages:
     """Gives files back in place where the camera is a pinhole, and undistorts them into `workspace` where it is not.
 
-    Depth images are packed where any camera of the scan has a lens (`any_lens`), so that a scan keeps its depth in one way.
+    Depth images stay in place too, unless `pack_depth` asks for the pack: where any camera of the scan has a lens, or any depth map is
+    no image, so that a scan keeps its depth in one way.
     """
 
-    def __init__(self, workspace: Path, *, any_lens: bool):
+    def __init__(self, workspace: Path, *, pack_depth: bool):
         self.workspace = workspace
-        self.any_lens = any_lens
+        self.pack_depth = pack_depth
         self.pack_path = workspace / f"depth{SUFFIX}"
         self._pack: DepthPackWriter | None = None
         self._empty_share = 0.0
@@ -40,20 +41,19 @@ class LensImages:
 
     def depth(self, source: Path, camera: LensCamera) -> tuple[Path, int | None]:
         """A 16-bit depth image: itself, or (the pack, its place there). Raises CaptureError where its shape is not the colour image's."""
-        width, height = image_size(source)
-        ratio = (width / height) / (camera.intrinsics.width / camera.intrinsics.height)
-        if abs(ratio - 1.0) > ASPECT_TOLERANCE:
-            raise CaptureError(
-                f"{source}: expected a depth image of the shape of its {camera.intrinsics.width}x{camera.intrinsics.height} "
-                f"colour image, found {width}x{height}"
-            )
-        if not self.any_lens:
+        _expect_shape(source, image_size(source), camera)
+        if not self.pack_depth:
             return source, None
-        stored = read_uint16(source)
+        return self.pack_path, self.append_undistorted(read_uint16(source), camera, where=source)
+
+    def append_undistorted(self, stored: np.ndarray, camera: LensCamera, *, where: Path) -> int:
+        """Add a depth map `(H, W)` uint16 of a camera to the pack, as a pinhole sees it; its place. Raises CaptureError as `depth`."""
+        height, width = stored.shape
+        _expect_shape(where, (width, height), camera)
         if camera.lens is not None:
             stored = undistorter(camera.resized(width=width, height=height)).depth(stored)
             self._kinds.add("depth")
-        return self.pack_path, self.append(stored)
+        return self.append(stored)
 
     def append(self, stored: np.ndarray) -> int:
         """Add a depth map `(H, W)` uint16 to the pack; its place."""
@@ -83,6 +83,15 @@ def _expect_size(source: Path, found: tuple[int, int], camera: LensCamera) -> No
     wanted = (camera.intrinsics.width, camera.intrinsics.height)
     if found != wanted:
         raise CaptureError(f"{source}: expected a colour image of {wanted[0]}x{wanted[1]}, found {found[0]}x{found[1]}")
+
+
+def _expect_shape(source: Path, found: tuple[int, int], camera: LensCamera) -> None:
+    """Depth of another size is the same camera resized; of another shape it is not."""
+    color = camera.intrinsics
+    if abs(found[0] * color.height / (found[1] * color.width) - 1.0) > ASPECT_TOLERANCE:
+        raise CaptureError(
+            f"{source}: expected a depth image of the shape of its {color.width}x{color.height} colour image, found {found[0]}x{found[1]}"
+        )
 
 
 def _made(folder: Path) -> Path:
