@@ -111,17 +111,30 @@ def read_pose_file(path: Path) -> PoseLine:
     return _pose_of_row(values, str(path))
 
 
+def read_pose_bytes(content: bytes, where: str) -> PoseLine:
+    """As `read_pose_file`, for a member of an archive."""
+    return _pose_of_row([value for _, row in _number_rows(content, where) for value in row], where)
+
+
 def read_number_rows(path: Path) -> list[tuple[int, list[float]]]:
     """(line number, numbers) of every line that is neither empty nor a `#` comment; commas count as spaces. Raises CaptureError."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise CaptureError(f"{path}: expected a text file of numbers, found one that cannot be read ({error})") from error
+    return _number_rows(content, str(path))
+
+
+def _number_rows(content: bytes, where: str) -> list[tuple[int, list[float]]]:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CaptureError(f"{where}: expected a text file of numbers, found one that cannot be read ({error})") from error
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.partition("#")[0].replace(",", " ").split()
         if words:
-            rows.append((number, [_number(word, f"{path}:{number}") for word in words]))
+            rows.append((number, [_number(word, f"{where}:{number}") for word in words]))
     return rows
 
 
