@@ -36,6 +36,7 @@ def usual(folder: Path) -> true.Written:
         boxes="own",
         instances="pixels",
         licence="CC0",
+        structure=true.structure(),
     )
 
 

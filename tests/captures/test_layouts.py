@@ -156,6 +156,46 @@ def test_the_conventions_hold_against_the_depth(written, name, variant):
     assert verify_capture(capture).agreement > 0.95
 
 
+@every_layout
+def test_the_structure_is_the_true_one(written, name, variant):
+    wrote, capture = written(name, variant)
+    assert wrote.frames or wrote.structure is not None  # a layout proves something
+    if wrote.structure is None:
+        assert capture.structure is None
+        return
+    assert capture.structure is not None
+    found, expected = capture.structure, wrote.structure
+    walls = {wall.wall_id: wall for wall in found.walls}
+    assert len(walls) == len(found.walls) == len(expected.walls)
+    twins = {}  # expected wall id -> found wall
+    for wall in expected.walls:
+        ends = np.stack([wall.a_world, wall.b_world])
+        gap_m = {index: same_ends_m(ends, np.stack([one.a_world, one.b_world])) for index, one in walls.items()}
+        twins[wall.wall_id] = twin = walls.pop(min(gap_m, key=gap_m.__getitem__))
+        assert min(gap_m.values()) < SAME_POINT_M
+        assert twin.height_m == pytest.approx(wall.height_m, abs=SAME_POINT_M)
+        assert twin.thickness_m == pytest.approx(wall.thickness_m, abs=SAME_POINT_M)
+        assert twin.outline_world is None and twin.arc_centre_world is None
+    assert len(found.openings) == len(expected.openings)
+    for opening in expected.openings:
+        twin = min(found.openings, key=lambda one: np.linalg.norm(one.centre_world - opening.centre_world))
+        assert np.linalg.norm(twin.centre_world - opening.centre_world) < SAME_POINT_M
+        assert (twin.kind, twin.wall_id, twin.is_open) == (opening.kind, twins[opening.wall_id].wall_id, opening.is_open)
+        assert (twin.width_m, twin.height_m) == pytest.approx((opening.width_m, opening.height_m), abs=SAME_POINT_M)
+        assert twin.rooms == opening.rooms
+    for room, twin in zip(expected.rooms, found.rooms, strict=True):
+        assert twin.label == room.label
+        assert (twin.floor_z_m, twin.ceiling_z_m) == pytest.approx((room.floor_z_m, room.ceiling_z_m), abs=SAME_POINT_M)
+        assert len(twin.outline_world) == len(room.outline_world)
+        shifts = [np.roll(twin.outline_world, shift, axis=0) for shift in range(len(room.outline_world))]
+        assert min(np.abs(shifted - room.outline_world).max() for shifted in shifts) < SAME_POINT_M  # so the turning is the same too
+
+
+def same_ends_m(first: np.ndarray, second: np.ndarray) -> float:
+    """Largest gap between the ends of two walls, whichever is called a."""
+    return min(float(np.linalg.norm(first - other, axis=1).max()) for other in (second, second[::-1]))
+
+
 def same_camera(found, expected) -> None:
     assert (found.width, found.height) == (expected.width, expected.height)
     assert found.fx == pytest.approx(expected.fx, rel=SAME_FOCAL) and found.fy == pytest.approx(expected.fy, rel=SAME_FOCAL)

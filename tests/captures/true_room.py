@@ -140,3 +140,4 @@ class Written:
     box_tolerance_m: float = 1e-3
     licence: str | None = None  # a word that the licence must hold
     auto_detected: bool = True
+    structure: Structure | None = None  # walls, openings and rooms, where the layout has them; a layout without frames must
