@@ -106,14 +106,19 @@ def read_pose_list(path: Path) -> list[PoseLine]:
 
 
 def read_pose_file(path: Path) -> PoseLine:
-    """The single pose of one file. Raises CaptureError unless it holds exactly one."""
-    values = [value for _, row in read_number_rows(path) for value in row]
-    return _pose_of_row(values, str(path))
+    """The single pose of one file, a 4x4 or 3x4 matrix. Raises CaptureError unless it holds exactly one."""
+    return _single([value for _, row in read_number_rows(path) for value in row], str(path))
 
 
 def read_pose_bytes(content: bytes, where: str) -> PoseLine:
     """As `read_pose_file`, for a member of an archive."""
-    return _pose_of_row([value for _, row in _number_rows(content, where) for value in row], where)
+    return _single([value for _, row in _number_rows(content, where) for value in row], where)
+
+
+def _single(values: Sequence[float], where: str) -> PoseLine:
+    if len(values) not in (12, 16):  # half a matrix has the eight numbers of a timed quaternion
+        raise CaptureError(f"{where}: expected a pose of 16 or 12 numbers, found {len(values)} numbers")
+    return _pose_of_row(values, where)
 
 
 def read_number_rows(path: Path) -> list[tuple[int, list[float]]]:
