@@ -166,6 +166,7 @@ READERS: Catalog[type[CaptureReader]] = Catalog(
     {
         "rooms": "sightline.captures.rooms:RoomsReader",
         "folder": "sightline.captures.folder:FolderReader",
+        "arkitscenes": "sightline.captures.arkitscenes:ArkitScenesReader",
         "scannet": "sightline.captures.scannet:ScanNetReader",
         "colmap": "sightline.captures.colmap:ColmapReader",
         "nerfstudio": "sightline.captures.nerfstudio:NerfstudioReader",

@@ -65,9 +65,16 @@ def read_segments(path: Path, *, num_vertices: int) -> np.ndarray:
     return _integers(values, where=f"{path}: key 'segIndices'")
 
 
-def read_groups(path: Path) -> tuple[Group, ...]:
-    """The objects of `segGroups`, in the file's order. Raises CaptureError: an id twice or out of range, a label that is no text."""
-    values = _mapping(path).get("segGroups")
+def read_groups(path: Path, *, scene_id: str | None = None) -> tuple[Group, ...]:
+    """The objects of `segGroups`, in the file's order. Raises CaptureError: an id twice or out of range, a label that is no text.
+
+    Where `scene_id` is given, a file that says it is of another scene (`sceneId`, perhaps after `scannet.`) is refused.
+    """
+    content = _mapping(path)
+    stated = content.get("sceneId")
+    if scene_id is not None and stated is not None and str(stated).rpartition(".")[2] != scene_id:
+        raise CaptureError(f"{path}: key 'sceneId': expected {scene_id}, found {str(stated)[:60]!r}; the file belongs to another scan")
+    values = content.get("segGroups")
     if not isinstance(values, list):
         raise CaptureError(f"{path}: key 'segGroups': expected a list of objects, found {type(values).__name__}")
     groups = tuple(_group(value, where=f"{path}: segGroups[{number}]") for number, value in enumerate(values))
