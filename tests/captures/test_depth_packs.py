@@ -46,9 +46,20 @@ def test_equal_maps_give_equal_bytes(tmp_path, pack):
     assert (tmp_path / "again.depthpack").read_bytes() == pack.read_bytes()
 
 
+def test_maps_of_finely_graded_noise_are_kept_as_differences_and_others_as_they_are(tmp_path):
+    slope = np.linspace(1000, 9000, 480)[:, None] + np.linspace(0, 500, 640)[None, :]
+    noisy = (slope + np.random.default_rng(0).normal(0.0, 4.0, slope.shape)).astype(np.uint16)
+    coarse = (np.random.default_rng(1).integers(40, 60, slope.shape) * 100).astype(np.uint16)
+    for name, stored, differs in (("noisy", noisy, True), ("coarse", coarse, False)):
+        write_depth_pack(tmp_path / name, [stored])
+        wanted = len(compressed(stored, with_differences=differs))
+        assert wanted != len(compressed(stored, with_differences=not differs)) and DepthPack(tmp_path / name).num_bytes(0) == wanted
+        assert np.array_equal(DepthPack(tmp_path / name).read(0), stored)
+
+
 def test_smooth_depth_takes_less_than_a_third_of_its_raw_size():
     smooth = (2000 + 500 * np.sin(np.linspace(0, 6, 640))[None, :] + np.linspace(0, 900, 480)[:, None]).astype(np.uint16)
-    assert len(compressed(smooth)) < smooth.nbytes / 3
+    assert len(compressed(smooth, with_differences=True)) < smooth.nbytes / 3
 
 
 @pytest.mark.parametrize("keep", [0, 3, 8, 100, -1, -9, -20])
@@ -90,7 +101,7 @@ def test_a_map_that_is_not_there_and_values_that_are_not_uint16_are_named(pack):
     with pytest.raises(CaptureError, match="expected a map below 5, found 5"):
         open_pack(pack).read(5)
     with pytest.raises(CaptureError, match="expected uint16, found float64"):
-        compressed(np.zeros((2, 2)))
+        compressed(np.zeros((2, 2)), with_differences=False)
 
 
 def test_an_open_pack_notices_that_its_file_was_replaced(tmp_path, pack):

@@ -371,6 +371,8 @@ def test_names_in_the_scene_page_are_escaped(made):
     assert "<script>alert(1)" not in page and "&lt;script&gt;alert(1)" in page and "&lt;b&gt;" in page
 
 
-def test_a_scene_without_points_says_what_to_do(made):
+def test_a_scene_without_points_shows_what_is_known_and_one_with_nothing_says_what_to_do(made):
+    empty = replace(made.scene, points_world=np.empty((0, 3), dtype=np.float32))
+    assert "</html>" in scene_view_html(empty)
     with pytest.raises(SceneError, match="depth images"):
-        scene_view_html(replace(made.scene, points_world=np.empty((0, 3), dtype=np.float32)))
+        scene_view_html(replace(empty, frames=(), objects=None, structure=None))
