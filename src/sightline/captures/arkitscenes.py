@@ -33,10 +33,10 @@ from sightline.captures.timed_poses import poses_at
 from sightline.captures.turning import (
     NO_TURN,
     Turn,
-    camera_from_turned,
     turned_camera,
     turned_colour,
     turned_pixels,
+    turned_pose,
     turning_note,
     upright_turn,
 )
@@ -113,7 +113,9 @@ class ArkitScenesReader:
         scan = self._scan(scan_id)
         folders = [self.options.images, f"{self.options.images}_intrinsics", _depth_name(scan, self.options)]
         folders += ["confidence"] if self.options.min_confidence else []
-        below = [path for name in folders if (scan.frames / name).is_dir() for path in sorted((scan.frames / name).iterdir())]
+        folders += [_depth_camera_name(scan, self.options) or folders[0]]
+        present = [scan.frames / name for name in dict.fromkeys(folders) if (scan.frames / name).is_dir()]
+        below = [path for folder in present for path in sorted(folder.iterdir())]
         others = [scan.frames / TRAJECTORY, *([scan.annotation] if scan.annotation else []), *table_row(scan, self._tables).tables]
         return tuple(path for path in (*below, *others) if path.is_file())
 
@@ -187,15 +189,22 @@ def _depth_name(scan: ArkitScan, options: ArkitScenesOptions) -> str:
     return f"{options.depth}_depth"
 
 
+def _depth_camera_name(scan: ArkitScan, options: ArkitScenesOptions) -> str | None:
+    """The folder of the depth's own cameras, None where it is the colour camera at another size."""
+    name = "lowres_wide_intrinsics"
+    is_own = _depth_name(scan, options) == "lowres_depth" and options.images != "lowres_wide" and (scan.frames / name).is_dir()
+    return name if is_own else None
+
+
 def _views(scan: ArkitScan, trajectory: Trajectory, options: ArkitScenesOptions) -> tuple[list[_View], list[SkippedFrame]]:
     """The chosen colour images that have a camera, a depth image and a pose, and the others with the reason why they are left out."""
     folder, depth_name = scan.frames, _depth_name(scan, options)
     color = files_by_time(folder / options.images, (".png", ".jpg"), video_id=scan.video_id)
     cameras = files_by_time(folder / f"{options.images}_intrinsics", (".pincam",), video_id=scan.video_id)
-    depth = files_by_time(folder / depth_name, (".png",), video_id=scan.video_id)
     confidence = _confidence(scan, depth_name, options)
-    has_own_camera = depth_name == "lowres_depth" and options.images != "lowres_wide" and (folder / "lowres_wide_intrinsics").is_dir()
-    own = files_by_time(folder / "lowres_wide_intrinsics", (".pincam",), video_id=scan.video_id) if has_own_camera else {}
+    depth = files_by_time(folder / depth_name, (".png",), video_id=scan.video_id)
+    own_name = _depth_camera_name(scan, options)
+    own = {} if own_name is None else files_by_time(folder / own_name, (".pincam",), video_id=scan.video_id)
     times_ms = list(color)
     times_ms = [times_ms[place] for place in options.chosen(len(times_ms))]
     poses, places = poses_at(
@@ -270,7 +279,7 @@ def _stored(views: Sequence[_View], turn: Turn, options: ArkitScenesOptions, *, 
                     depth_scale_m=0.001,
                     intrinsics=turned_camera(view.intrinsics, turn.quarters),
                     depth_intrinsics=None if own is None else turned_camera(own, turn.quarters),
-                    stored_pose=view.world_from_camera @ camera_from_turned(turn.quarters),
+                    stored_pose=turned_pose(view.world_from_camera, turn.quarters),
                     pose_place=view.pose_place,
                     depth_index=depth_index,
                 )

@@ -73,6 +73,14 @@ def camera_from_turned(quarters: int) -> np.ndarray:
     return np.linalg.matrix_power(once, quarters % 4)
 
 
+def turned_pose(world_from_camera: np.ndarray, quarters: int) -> np.ndarray:
+    """(4, 4) pose of the turned picture's camera, from that of the picture as it was; what is not finite stays so."""
+    if quarters % 4 == 0:
+        return world_from_camera
+    with np.errstate(invalid="ignore"):
+        return world_from_camera @ camera_from_turned(quarters)
+
+
 def turned_colour(path: Path, folder: Path, quarters: int) -> Path:
     """The picture turned and written to `folder` under its own name: PNG without loss, anything else as JPEG. Raises CaptureError."""
     rgb = turned_pixels(read_rgb(path), quarters)
