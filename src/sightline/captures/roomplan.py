@@ -14,6 +14,7 @@ from sightline.config import config
 from sightline.errors import CaptureError
 
 LICENCE = "unknown"  # a scan of your own: it is for you to say
+SUFFIXES = (".json", ".usdz")
 MAX_FILES = 2000  # of a folder that is looked at
 
 
@@ -65,7 +66,8 @@ class RoomPlanReader:
         )
 
     def _by_id(self) -> dict[str, Path]:
-        files = _files(self.root)
+        forced = self.root.is_file() and self.root.suffix.lower() in SUFFIXES  # says itself what is wrong with it
+        files = [self.root] if forced else _files(self.root)
         if not files:
             raise CaptureError(f"{self.root}: expected a RoomPlan .json or .usdz file, or a folder with one, found none")
         named = {}
