@@ -13,8 +13,10 @@ from typing import Any
 
 from sightline import __version__
 from sightline.captures.capture import READERS, Capture, CaptureReader
+from sightline.captures.poses import convention_of_notes
+from sightline.captures.roomplan_json import moved, read_captured_room
 from sightline.config import as_mapping, build
-from sightline.errors import CaptureError
+from sightline.errors import CaptureError, ConfigError
 from sightline.files import fingerprint
 from sightline.scenes.clouds import Cloud, CloudOptions, build_cloud
 from sightline.scenes.depth_maps import DepthMaps
@@ -27,6 +29,7 @@ from sightline.scenes.vocabulary import VOCABULARY_VERSION, with_canonical_categ
 
 __all__ = ["check_scan", "cloud_option_names", "import_scan", "reader_options", "verdict_lines"]
 
+ROOM_PLAN = "room_plan"
 WORKSPACES = ".workspaces"  # hidden folder of a store for what is taken out of containers while a scan is imported
 
 
@@ -37,12 +40,20 @@ def cloud_option_names() -> frozenset[str]:
 
 def reader_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of an import that its reader takes."""
-    return {key: value for key, value in options.items() if key not in cloud_option_names()}
+    return {key: value for key, value in options.items() if key not in cloud_option_names() and key != ROOM_PLAN}
 
 
 def cloud_options(options: Mapping[str, Any]) -> CloudOptions:
     """The options of an import that are about the point cloud. Raises ConfigError."""
     return build(CloudOptions, {key: options[key] for key in options if key in cloud_option_names()}, where="import options")
+
+
+def room_plan_of(options: Mapping[str, Any]) -> Path | None:
+    """The RoomPlan file that an import adds to its scan: walls, openings and boxes of the same ARKit session."""
+    path = options.get(ROOM_PLAN)
+    if path is not None and not isinstance(path, str):
+        raise ConfigError(f"import options: {ROOM_PLAN}: expected the path of a CapturedRoom JSON, found {path!r}")
+    return None if path is None else Path(path)
 
 
 def import_scan(
@@ -62,7 +73,7 @@ def import_scan(
     if marker is not None and marker.get("made_from") == made_from:
         return verdict_of_scene(scenes.read(scan_id), status="unchanged", seconds=time.perf_counter() - started)
     with _workspace_in(Path(store), scan_id) as workspace:
-        checked = _checked(chosen, scan_id, workspace, verify=verify)
+        checked = _checked(chosen, scan_id, workspace, room_plan=room_plan_of(options), verify=verify)
         scenes.write(
             checked.prepared.capture,
             build_cloud(checked.prepared.capture, checked.prepared.depths, cloud_settings),
@@ -82,7 +93,7 @@ def check_scan(scan_id: str, *, source: str, reader: str, options: dict[str, Any
     cloud_settings = cloud_options(options)
     chosen = READERS[reader](Path(source), reader_options(options))
     with tempfile.TemporaryDirectory(prefix="sightline-check-") as folder:
-        checked = _checked(chosen, scan_id, Path(folder), verify=verify)
+        checked = _checked(chosen, scan_id, Path(folder), room_plan=room_plan_of(options), verify=verify)
         capture, depths = checked.prepared.capture, checked.prepared.depths
         cloud: Cloud = build_cloud(capture, depths, cloud_settings)
     return verdict(
@@ -101,13 +112,24 @@ class _Checked:
     verification: Verification | None
 
 
-def _checked(reader: CaptureReader, scan_id: str, workspace: Path, *, verify: bool) -> _Checked:
+def _checked(reader: CaptureReader, scan_id: str, workspace: Path, *, room_plan: Path | None, verify: bool) -> _Checked:
     capture = reader.read(scan_id, workspace=workspace)
+    if room_plan is not None:
+        capture = _with_room_plan(capture, room_plan)
     if capture.objects is not None:
         capture = replace(capture, objects=tuple(with_canonical_category(one) for one in capture.objects))
     prepared = prepare(capture, workspace)
     can_verify = verify and prepared.depths is not None and capture.has_poses
     return _Checked(prepared=prepared, verification=_verified(prepared.capture, prepared.depths) if can_verify else None)
+
+
+def _with_room_plan(capture: Capture, path: Path) -> Capture:
+    """The capture with what RoomPlan found in the same ARKit session. Raises CaptureError where the scan has objects of its own."""
+    if capture.objects is not None or capture.structure is not None:
+        raise CaptureError(f"{capture.scan_id}: expected a scan without objects and walls of its own to add {path} to, found one with them")
+    plan = moved(read_captured_room(path), convention_of_notes(capture.notes).world_from_stored)
+    notes = {**capture.notes, ROOM_PLAN: dict(plan.notes)}
+    return replace(capture, objects=plan.objects, structure=plan.structure, notes=notes)
 
 
 def _verified(capture: Capture, depths: DepthMaps | None) -> Verification:
@@ -125,7 +147,8 @@ def _notes(prepared: Prepared) -> dict[str, Any]:
 def _made_from(reader: CaptureReader, scan_id: str, options: Mapping[str, Any], *, copy_images: bool, verify: bool) -> str:
     """Fingerprint of everything the stored scene depends on; files count by size and time of change."""
     files = []
-    for path in reader.source_files(scan_id):
+    plan = room_plan_of(options)
+    for path in [*reader.source_files(scan_id), *([] if plan is None else [plan])]:
         try:
             stat = path.stat()
         except OSError as error:
