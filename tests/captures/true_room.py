@@ -119,6 +119,7 @@ class ExpectedFrame:
     world_from_camera: np.ndarray  # (4, 4)
     intrinsics: Intrinsics
     depth_intrinsics: Intrinsics | None  # None: this layout has no depth
+    shown_from: np.ndarray | None = None  # (4, 4) true pose of a camera whose place the layout cannot say; None: world_from_camera
     pixels: str = "same"  # same: colour equal byte for byte once decoded; close: it went through a lossy video or a resampling
 
 
@@ -134,6 +135,7 @@ class Written:
     options: dict  # of the import, those that the user must give
     boxes: str | None  # None: objects not known; "own": oriented as they are; "axis": the axis-aligned box around
     object_ids: tuple[int, ...] | None = None  # those that the layout can hold, in the order of its own ids; None: all
+    id_shift: int = 0  # what the layout adds to true ids, where it has a number of its own for "no object"
     own_ids: bool = True  # False: the layout numbers objects anew, so boxes are matched by place
     categories: dict[str, str] = field(default_factory=dict)  # true category -> the layout's word for it, where that differs
     instances: str | None = None  # "pixels": instance images; "surface": labelled mesh; None: by boxes at most

@@ -173,7 +173,9 @@ READERS: Catalog[type[CaptureReader]] = Catalog(
         "tum": "sightline.captures.tum:TumReader",
         "sevenscenes": "sightline.captures.sevenscenes:SevenScenesReader",
         "redwood": "sightline.captures.redwood:RedwoodReader",
+        "tapvid3d": "sightline.captures.tapvid3d:TapVid3dReader",
         "roomplan": "sightline.captures.roomplan:RoomPlanReader",
         "embodiedscan": "sightline.captures.embodiedscan:EmbodiedScanReader",
+        "threerscan": "sightline.captures.threerscan:ThreeRScanReader",
     },
 )
