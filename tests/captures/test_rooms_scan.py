@@ -71,6 +71,9 @@ def test_sensor_and_second_pass_are_recorded(tmp_path):
     tracks = read_tracks(tmp_path / "rooms_0001" / capture.notes["second_pass"]["tracks"])
     assert tracks.points_world.shape[0] == 6
     assert tracks.moved_object_ids.tolist() == capture.notes["second_pass"]["moved_object_ids"]
+    assert capture.tracks.frame_ids == tuple(frame.frame_id for frame in capture.frames)
+    for frame, points_world, points_camera in zip(capture.frames, tracks.points_world, capture.tracks.points_camera):
+        np.testing.assert_allclose(apply(frame.world_from_camera, points_camera.astype(np.float64)), points_world, atol=1e-5)
 
 
 def test_a_scan_is_also_a_plain_folder_of_images(scan_root):

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 import yaml
 
-from sightline.captures.capture import Capture, Frame
+from sightline.captures.capture import Capture, Frame, PointTracks
 from sightline.captures.images import SATURATED, image_size, write_rgb_png, write_uint16_png
 from sightline.captures.layouts import files_below
 from sightline.captures.options import CAPTURE_FILE, check_scan_id, read_options
 from sightline.captures.procedural.model import Rendering, RoomModel, build_room, render
-from sightline.captures.procedural.motion import follow, plan_motions, rooms_in_time, write_tracks
+from sightline.captures.procedural.motion import follow, plan_motions, read_tracks, rooms_in_time, write_tracks
 from sightline.captures.procedural.options import RoomsOptions, SensorOptions
 from sightline.captures.procedural.sensor import jittered, sensed_depth_m
 from sightline.captures.procedural.walk import walk
@@ -21,7 +21,7 @@ from sightline.config import as_mapping, build
 from sightline.errors import CaptureError, ConfigError, DataError
 from sightline.files import FINISHED, fingerprint, mark_finished, read_json, replacing_folder, write_json, write_text
 from sightline.geometry.cameras import Intrinsics
-from sightline.geometry.transforms import ROTATION_TOLERANCE, rigidity_error
+from sightline.geometry.transforms import ROTATION_TOLERANCE, apply, inverse, rigidity_error
 
 __all__ = ["RoomsOptions", "RoomsReader", "SensorOptions", "room_scan_ids", "write_room_scan"]
 
@@ -166,8 +166,23 @@ class RoomsReader:
             frames=frames,
             objects=objects,
             structure=structure,
+            tracks=_point_tracks(folder / TRACKS_FILE, frames) if (folder / TRACKS_FILE).is_file() else None,
             notes=about.notes,
         )
+
+
+def _point_tracks(path: Path, frames: Sequence[Frame]) -> PointTracks:
+    """The exact tracks of a second pass, in the camera of each frame. Raises CaptureError where they are of other frames."""
+    tracks = read_tracks(path)
+    if len(tracks.points_world) != len(frames):
+        raise CaptureError(f"{path}: expected tracks of {len(frames)} frames, found {len(tracks.points_world)}")
+    points = [apply(inverse(frame.world_from_camera), points) for frame, points in zip(frames, tracks.points_world)]
+    return PointTracks(
+        frame_ids=tuple(frame.frame_id for frame in frames),
+        points_camera=np.array(points, dtype=np.float32),
+        visible=tracks.visible,
+        object_ids=tracks.object_ids,
+    )
 
 
 def _frames(folder: Path, poses: np.ndarray, *, depth_scale_m: float, frame_rate_hz: float) -> tuple[Frame, ...]:
