@@ -15,6 +15,7 @@ from sightline.captures.procedural import build_room, render
 from sightline.captures.procedural.motion import read_tracks
 from sightline.captures.rooms import RoomsOptions, RoomsReader, room_scan_ids, scan_seed, write_room_scan
 from sightline.errors import CaptureError, ConfigError
+from sightline.geometry.transforms import apply
 
 SMALL = {"width": 64, "height": 48, "num_frames": 4, "max_rooms": 2}
 
