@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 
 from sightline.captures.capture import Opening, Room, SceneObject, Structure, Wall
-from sightline.captures.roomplan_parts import LISTS, WORLD_FROM_STORED, Part, box_pose, enum_name, numbers, read_list, transform, whole
+from sightline.captures.roomplan_parts import (
+    FAR_M,
+    LISTS,
+    WORLD_FROM_STORED,
+    Part,
+    box_pose,
+    enum_name,
+    numbers,
+    read_list,
+    transform,
+    whole,
+)
 from sightline.captures.roomplan_structure import Section, build_structure, room_word
 from sightline.errors import CaptureError
 from sightline.geometry.boxes import Box
@@ -21,7 +32,6 @@ MAX_BYTES = 256 << 20  # the opaque core model of a whole structure takes a few 
 MAX_PARTS = 20_000
 MAX_BAD_SHARE = 0.2  # more parts than this that cannot be used is a broken export; one of a few is not
 MARKS = (b'"walls"', b'"transform"', b'"dimensions"')
-KEPT = ("identifier", "version", "story", "referenceOriginTransform")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -68,12 +78,7 @@ def room_plan_of(document: Any, *, where: str) -> RoomPlan:
     _refuse_mostly_bad(parts, skipped, where=where)
     sections = _sections(document, rooms, where=where)
     built = build_structure(parts, sections)
-    notes: dict[str, Any] = {key: document[key] for key in KEPT if document.get(key) is not None}
-    for key in ("version", "story"):
-        if key in notes:
-            whole(notes[key], f"{where}: {key}")
-    if "referenceOriginTransform" in notes:  # its direction is not documented: kept, not used
-        notes["referenceOriginTransform"] = transform(notes["referenceOriginTransform"], f"{where}: referenceOriginTransform").tolist()
+    notes = _kept(document, where=where)
     notes["stories"] = sorted({part.story for kind in LISTS for part in parts[kind]})
     notes["sections"] = [{"label": room_word(one.label), "story": one.story} for one in sections]
     if rooms:
@@ -198,6 +203,20 @@ def _rooms_of(document: dict[str, Any], *, where: str) -> list[dict[str, Any]]:
     return rooms
 
 
+def _kept(document: dict[str, Any], *, where: str) -> dict[str, Any]:
+    """What the document says of itself."""
+    notes: dict[str, Any] = {}
+    if document.get("identifier") is not None:
+        notes["identifier"] = str(document["identifier"])[:200]
+    for key in ("version", "story"):
+        if document.get(key) is not None:
+            notes[key] = whole(document[key], f"{where}: {key}")
+    if document.get("referenceOriginTransform") is not None:  # its direction is not documented: kept, not used
+        origin = transform(document["referenceOriginTransform"], f"{where}: referenceOriginTransform")
+        notes["reference_origin_transform"] = origin.tolist() if np.isfinite(origin).all() else "not finite"
+    return notes
+
+
 def _once(parts: list[Part]) -> list[Part]:
     seen: dict[str, str] = {}
     for part in parts:
@@ -248,11 +267,12 @@ def _sections(document: dict[str, Any], rooms: Sequence[dict[str, Any]], *, wher
         for number, value in enumerate(values):
             spot = f"{place}: sections[{number}]"
             centre = None if value.get("center") is None else numbers(value["center"], 3, f"{spot}: center")
+            known = centre is not None and np.isfinite(centre).all() and np.abs(centre).max() < FAR_M
             sections.append(
                 Section(
                     label=enum_name(value.get("label"), f"{spot}: label")[0],
                     story=whole(value.get("story", 0), f"{spot}: story"),
-                    centre_world=None if centre is None or not np.isfinite(centre).all() else apply(WORLD_FROM_STORED, centre),
+                    centre_world=apply(WORLD_FROM_STORED, centre) if known else None,
                 )
             )
     return sections

@@ -16,6 +16,7 @@ LISTS = ("walls", "doors", "windows", "openings", "floors", "objects")
 WORLD_FROM_STORED = rigid(UP_ROTATIONS["+y"], np.zeros(3))  # (x, y, z) -> (x, -z, y)
 MIN_EXTENT_M = 1e-3
 MAX_EXTENT_M = 200.0  # a room of RoomPlan is 9 m wide, a structure a few rooms; beyond are millimetres taken for metres
+FAR_M = 10_000.0  # from where the session began
 LEVEL = 1e-5  # tilt below which a pose of 32-bit numbers is upright, its tilt being rounding
 _NOT_A_NUMBER = ("nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity")
 
@@ -75,6 +76,10 @@ def _part(value: dict[str, Any], kind: str, place: str) -> Part | str:
     stored = transform(value.get("transform"), f"{place}: transform")
     if not np.isfinite(stored).all():
         return "transform_not_finite"
+    if np.abs(stored[:3, 3]).max() > FAR_M:
+        return "transform_far_away"
+    if np.abs(stored[:, :3]).max() > 1.0 + ROTATION_TOLERANCE or abs(stored[3, 3] - 1.0) > ROTATION_TOLERANCE:
+        return "transform_not_rigid"
     if np.linalg.det(stored[:3, :3]) < 0.0:
         return "transform_mirrored"
     if rigidity_error(stored) > ROTATION_TOLERANCE:
@@ -86,7 +91,7 @@ def _part(value: dict[str, Any], kind: str, place: str) -> Part | str:
     needed = size_m if kind == "objects" else size_m[:2]
     if (needed < MIN_EXTENT_M).any() and (corners is None or kind == "objects"):
         return "extent_zero"
-    if size_m.max() > MAX_EXTENT_M:
+    if max(size_m.max(), 0.0 if corners is None else np.abs(corners).max()) > MAX_EXTENT_M:
         return "extent_beyond_200_m"
     curve = _curve(value.get("curve"), f"{place}: curve")
     if isinstance(curve, str):
@@ -197,6 +202,8 @@ def _curve(value: Any, place: str) -> Curve | None | str:
     if not np.isfinite(known).all():
         return "curve_not_finite"
     if not MIN_EXTENT_M < radius_m < MAX_EXTENT_M or not 1e-6 < abs(end_rad - start_rad) < 2.0 * math.pi - 1e-6:
+        return "curve_of_no_arc"
+    if centre_part is not None and np.abs(centre_part).max() > MAX_EXTENT_M:
         return "curve_of_no_arc"
     return Curve(start_rad=start_rad, end_rad=end_rad, radius_m=radius_m, centre_part=centre_part)
 
