@@ -35,7 +35,8 @@ def levels_of(stored: np.ndarray, *, stored_levels: tuple[int, int, int] = LEVEL
     levels = table[stored]
     if (levels == 255).any():
         found = int(stored[levels == 255][0])
-        raise CaptureError(f"{where}: expected confidences of {', '.join(map(str, stored_levels))}, found {found}")
+        wanted = ", ".join(map(str, stored_levels))
+        raise CaptureError(f"{where}: expected confidences of {wanted}, found {found}. Fix: min_confidence=0 reads none of them")
     return levels
 
 

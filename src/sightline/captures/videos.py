@@ -31,15 +31,20 @@ def video_frames(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, np.nd
         yield index, np.ascontiguousarray(bgr[:, :, ::-1])
 
 
-def extract_frames(path: Path, wanted: Sequence[int], folder: Path, *, names: Sequence[str], quality: int = 95) -> dict[int, Path]:
-    """Write the wanted frames as JPEG files `folder / name`, one name for each; index -> path. Raises CaptureError as `video_frames`."""
+def extract_frames(
+    path: Path, wanted: Sequence[int], folder: Path, *, names: Sequence[str], quality: int = 95, quarters: int = 0
+) -> dict[int, Path]:
+    """Write the wanted frames as JPEG files `folder / name`, one name for each; index -> path. Raises CaptureError as `video_frames`.
+
+    `quarters` turns each by that many quarter turns counter-clockwise before it is encoded.
+    """
     if len(names) != len(wanted) or len(set(names)) != len(names) or any(Path(name).name != name for name in names):
         raise CaptureError(f"{path}: expected one plain file name for each of {len(wanted)} frames, found {len(set(names))}")
     folder.mkdir(parents=True, exist_ok=True)
     name_of = dict(zip(wanted, names))
     paths = {}
     for index, bgr in _bgr_frames(path, wanted):
-        good, payload = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        good, payload = cv2.imencode(".jpg", np.ascontiguousarray(np.rot90(bgr, quarters)), [cv2.IMWRITE_JPEG_QUALITY, quality])
         if not good:
             raise CaptureError(f"{path}: frame {index}: expected a picture that can be written as JPEG, found one that cannot")
         paths[index] = folder / name_of[index]
