@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sightline import __version__
 from sightline.samples.quality import TaskQuality
@@ -11,8 +12,10 @@ from sightline.samples.shards import SPLITS
 LICENCE_TAGS = {"CC0-1.0": "cc0-1.0", "Apache-2.0": "apache-2.0", "MIT": "mit", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by-nc-4.0"}
 
 
-def card_of(samples: Sequence[Sample], quality: Sequence[TaskQuality], *, skips: Mapping[str, int], seed: int) -> str:
-    """Markdown with a YAML head."""
+def card_of(
+    samples: Sequence[Sample], quality: Sequence[TaskQuality], sources: Sequence[Mapping[str, Any]], *, skips: Mapping[str, int], seed: int
+) -> str:
+    """Markdown with a YAML head. `sources` are those of `dataset.json`."""
     licences = sorted({sample.licence for sample in samples})
     present = [split for split in SPLITS if any(sample.split == split for sample in samples)]
     return "\n".join(
@@ -37,6 +40,14 @@ def card_of(samples: Sequence[Sample], quality: Sequence[TaskQuality], *, skips:
             "`images` are paths relative to the scene store that `dataset.json` names; `marks` are dots to be drawn on them, in pixels",
             "of the stored image. The prompt is `question` followed by the instruction of the answer's kind.",
             "",
+            "## Images",
+            "",
+            "This data set holds annotations only. Its images are made again from the scans, by whoever may have them:",
+            "",
+            *_rebuilding(sources),
+            "",
+            "`dataset.json` holds a checksum of every scan's images; `sightline train` and `sightline evaluate` compare them.",
+            "",
             "## Conventions",
             "",
             "Metres and centimetres as `unit` says. Depth is measured along the viewing direction. Camera movements are in the first",
@@ -58,6 +69,16 @@ def card_of(samples: Sequence[Sample], quality: Sequence[TaskQuality], *, skips:
             "",
         ]
     )
+
+
+def _rebuilding(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for source in sources:
+        count = len(source["images_sha256"])
+        lines.append(f"- {count} scan{'s' if count != 1 else ''}, {source['licence']}: `{source['command']}`")
+        if not source["may_be_passed_on"]:
+            lines.append("  These images, depth maps, scenes and pictures made from them (reports, 3-D pages) may never be passed on.")
+    return lines
 
 
 def _head(samples: Sequence[Sample], licences: Sequence[str], present: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from sightline.questions.question import Question, TaskOptions
 from sightline.samples.card import card_of
 from sightline.samples.frames import image_path_of
 from sightline.samples.quality import quality_of, special_token_in
+from sightline.samples.rebuild import sources_of
 from sightline.samples.sample import SCHEMA_VERSION, Sample
 from sightline.samples.shards import DATA_FOLDER, SPLITS, read_samples, write_samples
 from sightline.scenes.scene import Scene
@@ -120,6 +121,7 @@ def finish_dataset(
     quality = quality_of(samples)
     files = {path.name: sha256_of(path) for path in sorted((out / DATA_FOLDER).glob("*.parquet"))}
     chosen = as_mapping(build(TaskOptions, options, where="generate options"))
+    sources = sources_of(SceneStore(store), sorted({sample.scan_id for sample in samples}))
     write_json(
         out / "dataset.json",
         {
@@ -128,6 +130,7 @@ def finish_dataset(
             "fingerprint": fingerprint(files),
             "files": files,
             "scene_store": _relative(store, out),
+            "sources": sources,
             "seed": seed,
             "options": chosen,
             "scans": {scan_id: {key: results[scan_id][key] for key in ("split", "place_id", "questions")} for scan_id in sorted(results)},
@@ -136,7 +139,7 @@ def finish_dataset(
             "skips": dict(sorted(skips.items())),
         },
     )
-    write_text(out / "README.md", card_of(samples, quality, skips=skips, seed=seed))
+    write_text(out / "README.md", card_of(samples, quality, sources, skips=skips, seed=seed))
 
 
 def _part(path: Path, result: Mapping[str, Any]) -> list[Sample]:

@@ -82,7 +82,7 @@ def import_scan(
             copy_images=copy_images,
             depth_images=checked.prepared.depth_images,
             workspace=workspace,
-            notes={**_notes(checked.prepared), "cloud": as_mapping(cloud_settings)},
+            notes={**_notes(checked.prepared), "cloud": as_mapping(cloud_settings), "import": {"options": dict(options)}},
         )
     return verdict_of_scene(scenes.read(scan_id), status="imported", seconds=time.perf_counter() - started)
 

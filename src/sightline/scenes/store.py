@@ -160,6 +160,14 @@ class SceneStore:
                     )
         return len(files)
 
+    def image_hashes(self, scan_id: str) -> dict[str, str]:
+        """Name in the scan's folder -> SHA-256 of every image, as recorded at import; a depth pack made from images there is left out."""
+        root = self._finished(scan_id)
+        with _damage(root):
+            files = read_json(root / MANIFEST)["files"]
+            packed_alone = not any(name.startswith("depth/") for name in files)
+            return {name: stored["sha256"] for name, stored in sorted(files.items()) if name != PACK or packed_alone}
+
     def _finished(self, scan_id: str) -> Path:
         """The absolute folder of a finished scan."""
         known = self.scan_ids()

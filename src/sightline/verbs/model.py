@@ -34,8 +34,11 @@ def train(
 
         typer.echo("\n".join(describe(made)))
         return
+    from sightline.samples.rebuild import check_images
+    from sightline.scenes.store import SceneStore
     from sightline.training.trainer import train as run
 
+    check_images(Path(made.data.samples), SceneStore(Path(made.data.scenes)), scan_ids=made.data.scans)
     typer.echo(f"trained: {run(made, place, resume=resume)}")
 
 
@@ -68,7 +71,10 @@ def evaluate(
         typer.echo(f"{len(samples)} questions of {len({sample.scan_id for sample in samples})} scans would be answered by {run}")
         return
     from sightline.models.checkpoints import find_checkpoint
+    from sightline.samples.rebuild import check_images
+    from sightline.scenes.store import SceneStore
 
+    check_images(dataset, SceneStore(store), scan_ids={sample.scan_id for sample in samples})
     checkpoint = find_checkpoint(run)
     hashes = {str(path.relative_to(checkpoint)): sha256_of(path) for path in sorted(checkpoint.rglob("*")) if path.is_file()}
     asked = fingerprint([(sample.sample_id, sample.prompt, sample.answer_text) for sample in samples])
