@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.captures.safe_npz import read_npy
 from sightline.errors import CaptureError
 from sightline.geometry.transforms import ROTATION_TOLERANCE, nearest_rigid, rigid, rigidity_error, rotation_from_quat_wxyz
 
@@ -164,10 +165,7 @@ def _pose_of_row(row: Sequence[float], where: str) -> PoseLine:
 
 
 def _poses_of_array(path: Path) -> list[PoseLine]:
-    try:
-        poses = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise CaptureError(f"{path}: expected an (N, 4, 4) array, found a file that does not load as one ({error})") from error
+    poses = read_npy(path)
     if poses.ndim != 3 or poses.shape[1:] not in ((4, 4), (3, 4)) or poses.dtype.kind != "f":
         raise CaptureError(f"{path}: expected a float array of shape (N, 4, 4), found {poses.dtype} {poses.shape}")
     return [_pose_of_row(list(map(float, pose.reshape(-1))), f"{path}[{index}]") for index, pose in enumerate(poses)]

@@ -3,7 +3,9 @@
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from types import TracebackType
 from typing import BinaryIO
 
@@ -19,6 +21,16 @@ MAX_HEADER_BYTES = 10_000
 MAX_STRINGS = 100_000
 _PLAIN = "biuf"  # kinds of arrays that are taken: whole and real numbers, truth values
 _VERSIONS = ((1, 0), (2, 0))
+_BROKEN = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    TokenError,
+    EOFError,
+    KeyError,
+    RecursionError,
+    MemoryError,
+)  # what a hostile header makes NumPy raise
 
 
 class SafeNpz:
@@ -40,26 +52,19 @@ class SafeNpz:
 
     def array(self, name: str) -> np.ndarray:
         """An array of numbers or truth values. Read-only."""
-        content = self._zip.read(name + SUFFIX, max_bytes=MAX_ARRAY_BYTES)
-        stream = io.BytesIO(content)
-        shape, is_fortran, dtype = self._header(name, stream)
-        if dtype.kind not in _PLAIN:
-            raise self._refusal(name, f"expected numbers, found an array of type {dtype}")
-        offset = stream.tell()
-        self._expect_bytes(name, shape, dtype, len(content) - offset)
-        return np.frombuffer(content, dtype=dtype, offset=offset).reshape(shape, order="F" if is_fortran else "C")
+        return _plain_array(self._zip.read(name + SUFFIX, max_bytes=MAX_ARRAY_BYTES), where=self._where(name))
 
     def byte_strings(self, name: str, *, workspace: Path) -> Iterator[bytes]:
         """The byte strings of an array of one axis, of fixed length or as objects; `workspace` holds its member meanwhile."""
         path = self._zip.extract([name + SUFFIX], workspace)[name + SUFFIX]
         try:
             with path.open("rb") as stream:
-                shape, _, dtype = self._header(name, stream)
-                offset = stream.tell()
+                header = _read_header(stream, where=self._where(name))
+            shape, dtype, offset = header.shape, header.dtype, header.num_bytes
             if len(shape) != 1 or shape[0] > MAX_STRINGS:
                 raise self._refusal(name, f"expected one axis of at most {MAX_STRINGS} byte strings, found shape {shape}")
             if dtype.kind == "S":
-                self._expect_bytes(name, shape, dtype, path.stat().st_size - offset)
+                _expect_bytes(header, path.stat().st_size - offset, where=self._where(name))
                 fixed = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape) if shape[0] and dtype.itemsize else []
                 for one in fixed:
                     yield bytes(one)  # without the zeros that fill it up; a JPEG ends with another byte
@@ -84,22 +89,57 @@ class SafeNpz:
                 raise self._refusal(name, f"expected byte strings, found a {type(one).__name__} at {place}")
             yield one
 
-    def _header(self, name: str, stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-        try:
-            version = np.lib.format.read_magic(stream)
-            if version not in _VERSIONS:
-                raise self._refusal(name, f"expected an array of format 1.0 or 2.0, found {version[0]}.{version[1]}")
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, is_fortran, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
-        except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
-            problem = " ".join(str(error).split())[:200]
-            raise self._refusal(name, f"expected the header of an array, found a truncated or damaged one ({problem})") from error
-        return shape, is_fortran, dtype
-
-    def _expect_bytes(self, name: str, shape: tuple[int, ...], dtype: np.dtype, found: int) -> None:
-        wanted = math.prod(shape) * dtype.itemsize
-        if min(shape, default=0) < 0 or wanted != found:
-            raise self._refusal(name, f"expected {wanted} bytes of {dtype} for shape {shape}, found {found}")
+    def _where(self, name: str) -> str:
+        return f"{self.path}: array '{name}'"
 
     def _refusal(self, name: str, problem: str) -> CaptureError:
-        return CaptureError(f"{self.path}: array '{name}': {problem}")
+        return CaptureError(f"{self._where(name)}: {problem}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Header:
+    """What an array file says of itself."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype
+    num_bytes: int  # of the header
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of numbers or truth values of one `.npy` file. Read-only. Raises CaptureError naming the file."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_ARRAY_BYTES:
+            raise CaptureError(f"{path}: expected an array of at most {MAX_ARRAY_BYTES} bytes, found {size}")
+        return _plain_array(path.read_bytes(), where=str(path))
+    except OSError as error:
+        raise CaptureError(f"{path}: expected an array, found a file that cannot be read ({error})") from error
+
+
+def _plain_array(content: bytes, *, where: str) -> np.ndarray:
+    header = _read_header(io.BytesIO(content), where=where)
+    if header.dtype.kind not in _PLAIN:
+        raise CaptureError(f"{where}: expected numbers, found an array of type {header.dtype}")
+    _expect_bytes(header, len(content) - header.num_bytes, where=where)
+    values = np.frombuffer(content, dtype=header.dtype, offset=header.num_bytes)
+    return values.reshape(header.shape, order="F" if header.is_fortran else "C")
+
+
+def _read_header(stream: BinaryIO, *, where: str) -> _Header:
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in _VERSIONS:
+            raise CaptureError(f"{where}: expected an array of format 1.0 or 2.0, found {version[0]}.{version[1]}")
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, is_fortran, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
+    except _BROKEN as error:
+        problem = " ".join(str(error).split())[:120]
+        raise CaptureError(f"{where}: expected the header of an array, found a truncated or damaged one ({problem})") from error
+    return _Header(shape=shape, is_fortran=is_fortran, dtype=dtype, num_bytes=stream.tell())
+
+
+def _expect_bytes(header: _Header, found: int, *, where: str) -> None:
+    wanted = math.prod(header.shape) * header.dtype.itemsize
+    if min(header.shape, default=0) < 0 or wanted != found:
+        raise CaptureError(f"{where}: expected {wanted} bytes of {header.dtype} for shape {header.shape}, found {found}")
