@@ -16,6 +16,8 @@ ROOMPLAN = (
 @pytest.mark.parametrize(
     ("given", "canonical"),
     [("tv_monitor", "television"), ("TV", "television"), ("couch", "sofa"), ("Kitchen Cabinet", "storage"), ("trash can", "bin"),
+     ("refridgerator", "refrigerator"), ("bathroom cabinet", "storage"), ("sofa chair", "armchair"), ("floor mat", "rug"),
+     ("shower curtain", "shower curtain"), ("Otherprop", "other object"), ("keyboard piano", "keyboard piano"),
      ("night-stand", "nightstand"), ("  office   chair ", "chair"), ("washerDryer", "washer dryer"), ("Grand Piano", "grand piano")],
 )  # fmt: skip
 def test_aliases_find_their_word_and_unknown_ones_are_kept_in_lower_case(given, canonical):
