@@ -179,5 +179,6 @@ READERS: Catalog[type[CaptureReader]] = Catalog(
         "roomplan": "sightline.captures.roomplan:RoomPlanReader",
         "embodiedscan": "sightline.captures.embodiedscan:EmbodiedScanReader",
         "threerscan": "sightline.captures.threerscan:ThreeRScanReader",
+        "matterport3d": "sightline.captures.matterport3d:Matterport3DReader",
     },
 )
