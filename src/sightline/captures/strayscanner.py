@@ -69,7 +69,10 @@ class StrayScannerReader:
         folder, options = folder_of(self._folders(), scan_id, root=self.root), self.options
         rows = read_odometry(folder / ODOMETRY)
         turn = upright_turn(np.stack([row.world_from_camera for row in rows]), up_world=UP_WORLD) if options.upright else NO_TURN
-        rows = [rows[place] for place in options.chosen(len(rows))]
+        _refuse_depth_folder(folder)
+        first = next((place for place, row in enumerate(rows) if _depth(folder, row).is_file()), 0)  # the sensor wakes up after the camera
+        early = [SkippedFrame(frame_id=row.frame_id, reason="no_depth_yet") for row in rows[:first]]
+        rows = [rows[first + place] for place in options.chosen(len(rows) - first)]
         min_confidence = _min_confidence(folder, options)
         kept, skipped = _with_depth(folder, rows, min_confidence)
         cameras = _cameras(folder, kept)
@@ -83,7 +86,7 @@ class StrayScannerReader:
         )
         stored = _stored(folder, kept, cameras, colour, turn, min_confidence, workspace=workspace)
         convention = StoredConvention(pose_direction="world_from_camera", camera_axes="opencv", up_axis="+y")
-        assembled = assemble(stored, convention, where=str(folder), skipped=skipped)
+        assembled = assemble(stored, convention, where=str(folder), skipped=[*early, *skipped])
         turned = f", turned {90 * turn.quarters} degrees counter-clockwise" if turn.quarters else ""
         notes: dict[str, Any] = {
             "convention": assembled.convention.as_notes(),
@@ -119,12 +122,16 @@ def _min_confidence(folder: Path, options: StrayScannerOptions) -> int:
     return 1 if (folder / "confidence").is_dir() else 0
 
 
+def _refuse_depth_folder(folder: Path) -> None:
+    depth = folder / "depth"
+    if not depth.is_dir():
+        raise CaptureError(f"{depth}: expected a folder of depth maps, found no folder")
+    if any(depth.glob("*.npy")) and not any(depth.glob("*.png")):
+        raise CaptureError(f"{depth}: expected PNG depth maps, found .npy ones of the app's first version, which are not read")
+
+
 def _with_depth(folder: Path, rows: Sequence[OdometryRow], min_confidence: int) -> tuple[list[OdometryRow], list[SkippedFrame]]:
-    """The frames that have a depth map, and a confidence map where one is asked for. The first frames of a recording often have none."""
-    if not (folder / "depth").is_dir():
-        raise CaptureError(f"{folder / 'depth'}: expected a folder of depth maps, found no folder")
-    if any((folder / "depth").glob("*.npy")) and not any((folder / "depth").glob("*.png")):
-        raise CaptureError(f"{folder / 'depth'}: expected PNG depth maps, found .npy ones of the app's first version, which are not read")
+    """The frames that have a depth map, and a confidence map where one is asked for."""
     kept, skipped = [], []
     for row in rows:
         if not _depth(folder, row).is_file():
