@@ -122,12 +122,13 @@ def colour_camera(K: np.ndarray, *, size: tuple[int, int], depth: Intrinsics, wh
             )
         return depth.resized(width=size[0], height=size[1])
     stated = options.image_size or size
-    if stated != (depth.width, depth.height) and np.allclose(K[:2, :3], depth.K[:2], rtol=SAME_CAMERA, atol=1e-6):
-        raise CaptureError(
-            f"{where}: expected the camera of colour images of {stated[0]}x{stated[1]}, found that of the depth images "
-            f"({depth.width}x{depth.height}) in its place, as some scans have it. Fix: colour_camera=from_depth, which scales it"
+    fix = "image_size=WIDTHxHEIGHT of the images that the stored camera belongs to"
+    if np.allclose(K[:2, :3], depth.K[:2], rtol=SAME_CAMERA, atol=1e-6):
+        fix = (
+            f"colour_camera=from_depth, because the stored one is that of the depth images ({depth.width}x{depth.height}), as some scans "
+            "have it, and has to be scaled"
         )
-    camera = checked_camera(K, size=stated, where=where, fix="image_size=WIDTHxHEIGHT of the images that the stored camera belongs to")
+    camera = checked_camera(K, size=stated, where=where, fix=fix)
     return camera if stated == size else camera.resized(width=size[0], height=size[1])
 
 
