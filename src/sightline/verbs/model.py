@@ -38,7 +38,7 @@ def train(
     from sightline.scenes.store import SceneStore
     from sightline.training.trainer import train as run
 
-    check_images(Path(made.data.samples), SceneStore(Path(made.data.scenes)), scan_ids=made.data.scans)
+    check_images(Path(made.data.samples), SceneStore(Path(made.data.scenes)), scan_ids=made.data.scans or None)
     typer.echo(f"trained: {run(made, place, resume=resume)}")
 
 
