@@ -160,6 +160,11 @@ def bad_poses(count: int, value: float) -> bytes:
     return recording(poses=poses)
 
 
+def wider_header(folder: Path) -> None:
+    patched(AT + 8, struct.pack("<II", 88, 60))(folder)
+    without("_2d-instance-filt.zip")(folder)
+
+
 def copied_camera(folder: Path) -> None:
     wide = SMALL.resized(width=160, height=120)
     colours = [layout.jpeg(np.zeros((120, 160, 3), np.uint8))] * NUM_FRAMES
@@ -204,7 +209,7 @@ REFUSED = [
         r"found 5 of them damaged or of another",
     ),
     ("no JPEG (B19)", lambda f: sens(f, recording(colours=[b"GIF89a"] * 20)), r"damaged or of another size \(colour_damaged\)"),
-    ("JPEG of another size", patched(AT + 8, struct.pack("<II", 88, 60)), r"000000\.jpg: expected a colour image of 88x60, found 80x60"),
+    ("JPEG of another size", wider_header, r"000000\.jpg: expected a colour image of 88x60, found 80x60"),
     ("camera of another size (B07)", patched(27 + 8, struct.pack("<f", 400.0)), r"colour camera: intrinsics do not fit images of 80x60"),
     ("colour camera of depth (B07)", copied_camera, r"do not fit images of 160x120.* Fix: colour_camera=from_depth"),
     ("poses at infinity (B01)", lambda f: sens(f, bad_poses(5, -np.inf)), r"found 5 of 20 that are not \(pose_not_finite: 5"),
