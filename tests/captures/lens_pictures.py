@@ -5,7 +5,7 @@ import true_room as true
 
 from sightline.geometry.cameras import Intrinsics
 
-OVERSAMPLING = 4
+OVERSAMPLING = 3
 
 
 def bent(kind: str, coefficients: tuple[float, ...], xy: np.ndarray) -> np.ndarray:

@@ -81,11 +81,11 @@ def stored_depth(view: TrueView, *, unit_m: float = 0.001) -> np.ndarray:
     return np.rint(np.nan_to_num(view.depth_m, nan=0.0) / unit_m).astype(np.uint16)
 
 
-@lru_cache(maxsize=1)
-def mesh() -> TrueMesh:
-    """Every solid's surface, split until no edge is longer than `MESH_EDGE_M`."""
+@lru_cache(maxsize=2)
+def mesh(segments: int = 24) -> TrueMesh:
+    """Every solid's surface, split until no edge is longer than `MESH_EDGE_M`; what is round has as many `segments` around."""
     solids = model().caster.solids
-    whole = tessellate(solids, segments=24)
+    whole = tessellate(solids, segments=segments)
     triangles, owners = whole.triangles_world, solids.object_ids[whole.primitives]
     while True:
         edges = np.linalg.norm(triangles - np.roll(triangles, -1, axis=1), axis=2)
@@ -142,4 +142,5 @@ class Written:
     box_tolerance_m: float = 1e-3
     licence: str | None = None  # a word that the licence must hold
     auto_detected: bool = True
+    facet_share: float = 0.0  # of a frame's pixels: those at the rim of round things, where depth was rendered from a mesh of facets
     structure: Structure | None = None  # walls, openings and rooms, where the layout has them; a layout without frames must

@@ -168,6 +168,7 @@ READERS: Catalog[type[CaptureReader]] = Catalog(
         "folder": "sightline.captures.folder:FolderReader",
         "arkitscenes": "sightline.captures.arkitscenes:ArkitScenesReader",
         "strayscanner": "sightline.captures.strayscanner:StrayScannerReader",
+        "record3d": "sightline.captures.record3d:Record3DReader",
         "scannet": "sightline.captures.scannet:ScanNetReader",
         "colmap": "sightline.captures.colmap:ColmapReader",
         "nerfstudio": "sightline.captures.nerfstudio:NerfstudioReader",
