@@ -246,6 +246,13 @@ def test_boxes_of_usd_shapes_take_units_axes_and_names_from_the_file(tmp_path):
     assert capture.notes["shapes_skipped"] == {"category_not_known": 1} and capture.notes["metadata_not_read"] == ["names.plist"]
 
 
+def test_a_usd_shape_on_its_head_is_a_box_that_stands_upright(tmp_path):
+    pytest.importorskip("pxr")
+    turned = "(1, 0, 0, 0), (0, -1, 0, 0), (0, 0, -1, 0), (1, 0.5, 1, 1)"
+    capture = read(pack(tmp_path / "Room.usdz", {"Room.usda": layer(cube("Table0", rows=turned))}))
+    assert capture.objects[0].box.is_upright and capture.objects[0].box.centre_world == pytest.approx([1.0, -1.0, 0.5])
+
+
 def test_a_captured_room_inside_the_package_says_more_than_its_shapes(tmp_path):
     document = json.dumps(room()).encode()
     capture = read(pack(tmp_path / "Room.usdz", {"Room.usda": layer(cube("Table0")), "room.json": document}))

@@ -108,6 +108,12 @@ def test_a_leaning_wall_is_told_by_its_outline():
     assert np.ptp(found.outline_world[:, 1]) == pytest.approx(1.0) and found.outline_world[:, 2].min() == pytest.approx(found.a_world[2])
 
 
+def test_a_wall_on_its_head_stands_on_its_lower_edge_all_the_same():
+    on_its_head = [-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 2.0, 1.25, 0.0, 1]
+    found = plan(walls=[part("wall", "h", [4.0, 2.5, 0.0], on_its_head)]).structure.walls[0]
+    assert (found.a_world[2], found.b_world[2], found.height_m) == pytest.approx((0.0, 0.0, 2.5))
+
+
 def door(x, z, *, yaw_deg=0.0, y=1.0, **more):
     return part("door", f"door {x} {z}", [0.9, 2.0, 0.0], pose(x, y, z, yaw_deg=yaw_deg), **more)
 
