@@ -66,7 +66,7 @@ _ALIASES: Mapping[str, Sequence[str]] = {
     "shower": ("shower stall", "shower cabin"),
     "sink": ("washbasin", "wash basin", "basin", "bathroom sink", "kitchen sink"),
     "sofa": ("couch", "settee", "loveseat", "love seat", "sofa bed", "sectional"),
-    "stairs": ("stair", "staircase", "steps", "step"),
+    "stairs": ("stair", "staircase", "steps"),
     "stool": ("bar stool", "barstool", "footstool", "foot stool", "ottoman"),
     "storage": ("cabinet", "cabinets", "kitchen cabinet", "kitchen cabinets", "cupboard", "dresser", "chest of drawers", "drawer",
                 "drawers", "file cabinet", "filing cabinet", "sideboard", "closet", "wardrobe", "storage cabinet", "tv stand",
