@@ -85,7 +85,7 @@ def own_camera(folder: Path) -> true.Written:
     for path in (scan / "depth").iterdir():
         index = int(path.stem)
         Image.fromarray(true.stored_depth(true.shoot(true.SMALL, true.poses()[index]))).save(path)
-    rows = [(f"{index / 30.0:.6f}", f"{one}.png") for index, one in enumerate(ids)]
+    rows = [(f"{index / 2.0:.6f}", f"{one}.png") for index, one in enumerate(ids)]
     write_lists(scan, rows[::-1], rows)  # the order of the lines means nothing
     y_down_from_world = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
     lines = [quaternion_line(time_s, y_down_from_world @ pose) for (time_s, _), pose in zip(rows, true.poses())]

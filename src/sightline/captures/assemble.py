@@ -12,7 +12,7 @@ from sightline.captures.capture import Frame, SkippedFrame
 from sightline.captures.conventions import AUTO, UP_FRAMES, evenly
 from sightline.captures.frame_images import depth_place, depth_size, frame_depth_m
 from sightline.captures.images import image_size
-from sightline.captures.intrinsics import size_problem
+from sightline.captures.intrinsics import ASPECT_TOLERANCE, size_problem
 from sightline.captures.poses import Convention, made_rigid, pose_problem
 from sightline.errors import CaptureError
 from sightline.geometry.cameras import Intrinsics
@@ -116,11 +116,15 @@ def _unposed(one: StoredFrame) -> Frame:
     if one.depth_intrinsics is not None or one.depth_path is None:
         return frame
     width, height = depth_size(frame)
-    return (
-        frame
-        if (width, height) == _size(one.intrinsics)
-        else replace(frame, depth_intrinsics=one.intrinsics.resized(width=width, height=height))
-    )
+    if (width, height) == _size(one.intrinsics):
+        return frame
+    color = one.intrinsics
+    if abs((width / height) / (color.width / color.height) - 1.0) > ASPECT_TOLERANCE:
+        raise CaptureError(
+            f"{depth_place(frame)}: expected a depth image shaped like the colour images of {color.width}x{color.height}, found "
+            f"{width}x{height}: they have different shapes, so the depth camera is not the colour camera scaled"
+        )
+    return replace(frame, depth_intrinsics=one.intrinsics.resized(width=width, height=height))
 
 
 def _size(camera: Intrinsics) -> tuple[int, int]:

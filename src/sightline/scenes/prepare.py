@@ -43,7 +43,7 @@ def prepare(capture: Capture, workspace: Path) -> Prepared:
     capture = replace(capture, frames=_packed(capture.frames, workspace))
     depths = DepthMaps(capture)
     empty = [depths.share(index) < MIN_DEPTH_SHARE for index in range(len(capture.frames))]
-    kept = _without(capture, empty, reason="depth_empty")
+    kept = _without(capture, empty, reason="depth_empty", images=images)
     depths.leave_out([index for index, is_empty in enumerate(empty) if is_empty])
     return Prepared(capture=kept, depths=depths, depth_images=images)
 
@@ -59,14 +59,14 @@ def _packed(frames: Sequence[Frame], workspace: Path) -> tuple[Frame, ...]:
     return tuple(replace(frame, depth_path=path, depth_index=place) for frame, place in zip(frames, places))
 
 
-def _without(capture: Capture, left_out: Sequence[bool], *, reason: str) -> Capture:
-    """The capture without some frames. Raises CaptureError when they are too many."""
+def _without(capture: Capture, left_out: Sequence[bool], *, reason: str, images: Mapping[str, Path] | None = None) -> Capture:
+    """The capture without some frames. Raises CaptureError when they are too many, naming the first by its file in `images`."""
     gone = [frame for frame, is_out in zip(capture.frames, left_out) if is_out]
     if not gone:
         return capture
     if len(gone) > MAX_SKIPPED_SHARE * len(capture.frames):
         first = gone[0]
-        where = depth_place(first) if first.depth_path is not None else f"frame {first.frame_id}"
+        where = (images or {}).get(first.frame_id) or (depth_place(first) if first.depth_path is not None else f"frame {first.frame_id}")
         raise CaptureError(
             f"{capture.scan_id}: expected depth readings, found {len(gone)} of {len(capture.frames)} depth images with hardly any "
             f"(first: {where}); stored 0 and 65535 count as none"
