@@ -169,6 +169,7 @@ READERS: Catalog[type[CaptureReader]] = Catalog(
         "arkitscenes": "sightline.captures.arkitscenes:ArkitScenesReader",
         "strayscanner": "sightline.captures.strayscanner:StrayScannerReader",
         "record3d": "sightline.captures.record3d:Record3DReader",
+        "polycam": "sightline.captures.polycam:PolycamReader",
         "scannet": "sightline.captures.scannet:ScanNetReader",
         "colmap": "sightline.captures.colmap:ColmapReader",
         "nerfstudio": "sightline.captures.nerfstudio:NerfstudioReader",
