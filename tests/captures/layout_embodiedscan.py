@@ -3,6 +3,7 @@
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,9 +166,34 @@ def arkitscenes(folder: Path) -> true.Written:
     )
 
 
+def arkitscenes_lying(folder: Path) -> true.Written:
+    """The same with pictures that lie on their side, turned upright on request; a depth camera of its own."""
+    wrote = arkitscenes(folder)
+    place = "arkitscenes/Training/41048190/41048190_frames"
+    camera = on_its_side(true.SMALL)
+    images = []
+    for index, expected in enumerate(wrote.frames):
+        paths = [f"{place}/{kind}/{expected.frame_id}.png" for kind in ("lowres_wide", "lowres_depth")]
+        for path in paths:
+            pixels = np.asarray(Image.open(folder / path))
+            Image.fromarray(np.ascontiguousarray(np.rot90(pixels, 1))).save(folder / path)
+        image = {**image_of(index, *paths), "cam2img": matrix_4x4(camera), "depth_cam2img": matrix_4x4(camera)}
+        images.append(image | {"cam2global": image["cam2global"] @ LYING})
+    write_infos(folder / "embodiedscan_infos_train.pkl", [record("arkitscenes/Training/41048190", images)])
+    return replace(wrote, options={"upright": True})
+
+
+def on_its_side(camera: Intrinsics) -> Intrinsics:
+    """The camera of a picture lying on its other side: pixel (u, v) of the upright one stands at (v, width - 1 - u)."""
+    return Intrinsics(fx=camera.fy, fy=camera.fx, cx=camera.cy, cy=camera.width - 1 - camera.cx, width=camera.height, height=camera.width)
+
+
+LYING = np.array([[0.0, -1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])  # upright from lying camera
+
 VARIANTS: dict[str, Callable[[Path], true.Written]] = {
     "scannet": scannet,
     "threerscan": threerscan,
     "matterport3d": matterport3d,
     "arkitscenes": arkitscenes,
+    "arkitscenes_lying": arkitscenes_lying,
 }

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +35,27 @@ def info_text(color: Intrinsics, depth: Intrinsics, *, num_frames: int) -> str:
     )
 
 
-def sequence_files(world_from_stored: np.ndarray) -> dict[str, bytes]:
-    files = {"_info.txt": info_text(COLOUR, DEPTH, num_frames=true.NUM_FRAMES).encode()}
+def on_its_side(camera: Intrinsics) -> Intrinsics:
+    """The camera of a picture lying on its side: pixel (u, v) of the upright one stands at (height - 1 - v, u)."""
+    return Intrinsics(fx=camera.fy, fy=camera.fx, cx=camera.height - 1 - camera.cy, cy=camera.cx, width=camera.height, height=camera.width)
+
+
+LYING = np.array([[0.0, 1.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])  # upright from lying camera
+
+
+def sequence_files(world_from_stored: np.ndarray, *, lying: bool = False) -> dict[str, bytes]:
+    """Every file of a sequence; `lying`: as a phone stores it whose camera stands on its side."""
+    color, depth_camera = (on_its_side(COLOUR), on_its_side(DEPTH)) if lying else (COLOUR, DEPTH)
+    files = {"_info.txt": info_text(color, depth_camera, num_frames=true.NUM_FRAMES).encode()}
     for index, pose in enumerate(true.poses()):
         jpeg = io.BytesIO()
-        Image.fromarray(true.shoot(COLOUR, pose).rgb).save(jpeg, format="JPEG", quality=95)
-        depth = true.stored_depth(true.shoot(DEPTH, pose))
-        stored = np.linalg.inv(world_from_stored) @ pose
+        rgb, depth = true.shoot(COLOUR, pose).rgb, true.stored_depth(true.shoot(DEPTH, pose))
+        if lying:
+            rgb, depth = np.rot90(rgb, -1), np.rot90(depth, -1)
+        Image.fromarray(np.ascontiguousarray(rgb)).save(jpeg, format="JPEG", quality=95)
+        stored = np.linalg.inv(world_from_stored) @ (pose @ LYING if lying else pose)
         files[f"frame-{index:06d}.color.jpg"] = jpeg.getvalue()
-        files[f"frame-{index:06d}.depth.pgm"] = b"P5\n%d %d\n65535\n" % (DEPTH.width, DEPTH.height) + depth.astype(">u2").tobytes()
+        files[f"frame-{index:06d}.depth.pgm"] = b"P5\n%d %d\n65535\n" % depth.shape[::-1] + depth.astype(">u2").tobytes()
         files[f"frame-{index:06d}.pose.txt"] = "".join(" ".join(map(repr, row)) + " \n" for row in stored.tolist()).encode()
     return files
 
@@ -143,4 +156,15 @@ def zipped_rescan(folder: Path) -> true.Written:
     return written(folder, RESCAN, options={"to_reference": True}, place_id=f"threerscan_{REFERENCE}")
 
 
-VARIANTS = {"unpacked": unpacked, "zipped_rescan": zipped_rescan}
+def lying(folder: Path) -> true.Written:
+    """Pictures that lie on their side, zipped with a folder inside, turned upright on request; no labels."""
+    scan = folder / REFERENCE
+    scan.mkdir(parents=True)
+    with zipfile.ZipFile(scan / "sequence.zip", "w") as archive:
+        for name, data in sequence_files(np.eye(4), lying=True).items():
+            archive.writestr(f"sequence/{name}", data)
+    wrote = written(scan, REFERENCE, options={"upright": True}, place_id=f"threerscan_{REFERENCE}")
+    return replace(wrote, boxes=None, instances=None)
+
+
+VARIANTS = {"unpacked": unpacked, "zipped_rescan": zipped_rescan, "lying": lying}

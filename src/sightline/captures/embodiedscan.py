@@ -7,15 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from sightline.captures.assemble import MAX_BAD_SHARE, StoredConvention, StoredFrame, assemble
 from sightline.captures.capture import Capture, SceneObject, SkippedFrame
 from sightline.captures.depth_packs import SUFFIX, DepthPackWriter
 from sightline.captures.embodiedscan_infos import SPLITS, InfoFile, InfoImage, InfoScan, info_paths, objects_of, read_infos, scan_of
-from sightline.captures.images import image_size
+from sightline.captures.images import image_size, read_uint16
 from sightline.captures.matrices import pinhole
 from sightline.captures.options import ScanOptions, scan_options
 from sightline.captures.pgm import read_pgm
 from sightline.captures.threerscan_meta import find_meta, read_meta
+from sightline.captures.turning import (
+    NO_TURN,
+    Turn,
+    turned_camera,
+    turned_colour,
+    turned_pixels,
+    turned_pose,
+    turning_note,
+    upright_turn,
+)
 from sightline.config import config
 from sightline.errors import CaptureError, DataError
 from sightline.files import safe_join
@@ -35,6 +47,8 @@ class EmbodiedScanOptions(ScanOptions):
 
     data_root: str | None = None
     """Folder that holds `scannet/ 3rscan/ matterport3d/ arkitscenes/`, where it is not the one of the `.pkl` files."""
+    upright: bool = False
+    """Turn a scan in quarter turns, so that up is up in most of its images: those of 3RScan and many of ARKitScenes lie on their side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -84,7 +98,8 @@ class EmbodiedScanReader:
         objects_at, objects_skipped = objects_of(scan, infos.category_of)
         found, skipped = _present(self._located(scan), where=scan.where, data_root=self.data_root)
         found = [found[place] for place in self.options.chosen(len(found))]
-        stored, reencoded = _stored_frames(found, scan, workspace=workspace)
+        turn = _turn(found, scan) if self.options.upright else NO_TURN
+        stored, reencoded = _stored_frames(found, scan, turn, workspace=workspace)
         convention = StoredConvention(
             pose_direction="world_from_camera", camera_axes="opencv", up_axis="+z", world_from_stored=scan.world_from_global
         )
@@ -103,6 +118,7 @@ class EmbodiedScanReader:
                 "sample_idx": "/".join(scan.parts),
                 "split": scan.split,
                 "objects_skipped": objects_skipped,
+                "upright": turn.as_notes(),
                 **({"reencoded": reencoded} if reencoded else {}),
                 **_visible([one for one in found if one.frame_id in kept], objects_at),
                 **self._doubt(scan),
@@ -222,40 +238,56 @@ def _present(located: list[_Found], *, where: str, data_root: Path) -> tuple[lis
     return kept, skipped
 
 
-def _stored_frames(found: Sequence[_Found], scan: InfoScan, *, workspace: Path) -> tuple[list[StoredFrame], str]:
-    """The frames, and what was written anew: PGM depth maps are packed, everything else stays where it is."""
-    has_pgm = any(one.depth_path is not None and one.depth_path.suffix == ".pgm" for one in found)
-    if not has_pgm:
-        return [_stored(one, scan, depth_path=one.depth_path, depth_index=None, depth_size=None) for one in found], ""
+def _turn(found: Sequence[_Found], scan: InfoScan) -> Turn:
+    """The quarter turns that bring up to the top in most images."""
+    with np.errstate(invalid="ignore"):
+        poses = scan.world_from_global @ np.stack([one.image.global_from_camera for one in found])
+    return upright_turn(poses, up_world=(0.0, 0.0, 1.0))
+
+
+def _stored_frames(found: Sequence[_Found], scan: InfoScan, turn: Turn, *, workspace: Path) -> tuple[list[StoredFrame], str]:
+    """The frames, and what was written anew: PGM and turned depth maps are packed, turned images written, all else stays in place."""
+    depths = [one.depth_path for one in found if one.depth_path is not None]
+    if not turn.quarters and not any(path.suffix == ".pgm" for path in depths):
+        return [_stored(one, scan, turn, rgb_path=one.rgb_path, depth=None, pack=None) for one in found], ""
     pack, stored = workspace / f"depth{SUFFIX}", []
     with DepthPackWriter(pack) as writer:
         for one in found:
-            assert one.depth_path is not None
-            depth = read_pgm(one.depth_path)
-            size = (depth.shape[1], depth.shape[0])
-            stored.append(_stored(one, scan, depth_path=pack, depth_index=writer.append(depth), depth_size=size))
-    return stored, "depth: PGM maps packed without loss"
+            rgb_path = one.rgb_path
+            if turn.quarters:
+                (workspace / "color").mkdir(exist_ok=True)
+                rgb_path = turned_colour(one.rgb_path, workspace / "color", turn.quarters)
+            depth = None if one.depth_path is None else _depth(one.depth_path)
+            packed = None if depth is None else (pack, writer.append(turned_pixels(depth, turn.quarters)))
+            stored.append(_stored(one, scan, turn, rgb_path=rgb_path, depth=depth, pack=packed))
+    said = ["depth: packed without loss"] if depths else []
+    return stored, "; ".join([*said, turning_note(turn, found[0].rgb_path.suffix)] if turn.quarters else said)
+
+
+def _depth(path: Path) -> np.ndarray:
+    return read_pgm(path) if path.suffix == ".pgm" else read_uint16(path)
 
 
 def _stored(
-    one: _Found, scan: InfoScan, *, depth_path: Path | None, depth_index: int | None, depth_size: tuple[int, int] | None
+    one: _Found, scan: InfoScan, turn: Turn, *, rgb_path: Path, depth: np.ndarray | None, pack: tuple[Path, int] | None
 ) -> StoredFrame:
-    where = f"{scan.where}: images[{one.place}]"
+    """The frame of one image; `depth` is its map before any turn and `pack` its place, where it does not stay the file that it is."""
+    where, quarters = f"{scan.where}: images[{one.place}]", turn.quarters
     depth_camera = None
-    if one.image.K_depth is not None and depth_path is not None:
-        size = depth_size or image_size(depth_path)
-        depth_camera = pinhole(one.image.K_depth, size=size, where=f"{where}: depth_cam2img")
+    if one.image.K_depth is not None and one.depth_path is not None:
+        size = image_size(one.depth_path) if depth is None else (depth.shape[1], depth.shape[0])
+        depth_camera = turned_camera(pinhole(one.image.K_depth, size=size, where=f"{where}: depth_cam2img"), quarters)
     return StoredFrame(
         frame_id=one.frame_id,
         time_s=float(one.place),
-        rgb_path=one.rgb_path,
-        depth_path=depth_path,
+        rgb_path=rgb_path,
+        depth_path=one.depth_path if pack is None else pack[0],
         depth_scale_m=DEPTH_SCALE_M.get(scan.parts[0], 0.001),
-        intrinsics=pinhole(one.image.K, size=image_size(one.rgb_path), where=f"{where}: cam2img"),
+        intrinsics=turned_camera(pinhole(one.image.K, size=image_size(one.rgb_path), where=f"{where}: cam2img"), quarters),
         depth_intrinsics=depth_camera,
-        stored_pose=one.image.global_from_camera,
+        stored_pose=turned_pose(one.image.global_from_camera, quarters),
         pose_place=f"{where}: cam2global",
-        depth_index=depth_index,
+        depth_index=None if pack is None else pack[1],
     )
 
 

@@ -18,6 +18,16 @@ from sightline.captures.pgm import parse_pgm
 from sightline.captures.scan_folders import by_scan_id, folder_of, scans_below
 from sightline.captures.segmented import Group, box_from_stored, points_problem, read_groups, stored_box_problem, upright_box
 from sightline.captures.threerscan_meta import ScanMeta, find_meta, read_meta
+from sightline.captures.turning import (
+    NO_TURN,
+    Turn,
+    turned_camera,
+    turned_colour,
+    turned_pixels,
+    turned_pose,
+    turning_note,
+    upright_turn,
+)
 from sightline.config import config
 from sightline.errors import CaptureError
 from sightline.geometry.transforms import apply
@@ -35,6 +45,8 @@ class ThreeRScanOptions(ScanOptions):
 
     to_reference: bool = False
     """Bring a rescan into the world of the first scan of its room, with the transform of `3RScan.json`."""
+    upright: bool = False
+    """Turn the recording in quarter turns, so that up is up in most of its images: the phone was mostly held on its side."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -83,7 +95,7 @@ class ThreeRScanReader:
         folder = folder_of(self._folders(), scan_id, root=self.root)
         place = self._place(scan_id)
         with sequences.opened(folder, workspace=workspace) as sequence:
-            stored, skipped = self._frames(sequence, workspace=workspace)
+            stored, skipped, turn = self._frames(sequence, workspace=workspace)
             zipped = sequence.place.suffix == ".zip"
         convention = StoredConvention(
             pose_direction="world_from_camera", camera_axes="opencv", up_axis="+z", world_from_stored=place.world_from_stored
@@ -102,7 +114,8 @@ class ThreeRScanReader:
             notes={
                 "convention": assembled.convention.as_notes(),
                 "images": "taken out of sequence.zip unchanged" if zipped else "in place",
-                "reencoded": "depth: PGM maps packed without loss",
+                "reencoded": "depth: PGM maps packed without loss" + (f"; {turning_note(turn, '.jpg')}" if turn.quarters else ""),
+                "upright": turn.as_notes(),
                 "objects_skipped": objects_skipped,
                 **place.notes,
             },
@@ -134,30 +147,36 @@ class ThreeRScanReader:
             world_from_stored, notes["world"] = reference_from_rescan, "that of the reference scan"
         return _Place(place_id=f"threerscan_{meta.reference}", world_from_stored=world_from_stored, notes=notes)
 
-    def _frames(self, sequence: sequences.Sequence, *, workspace: Path) -> tuple[list[StoredFrame], list[SkippedFrame]]:
-        """The chosen frames, their depth in a pack; one frame in memory at a time."""
+    def _frames(self, sequence: sequences.Sequence, *, workspace: Path) -> tuple[list[StoredFrame], list[SkippedFrame], Turn]:
+        """The chosen frames, their depth in a pack; one frame's images in memory at a time."""
         info = sequence.info()
         numbers, skipped = _whole_frames(sequence, info)
         numbers = [numbers[place] for place in self.options.chosen(len(numbers))]
+        poses = np.stack([sequence.pose(number) for number in numbers])
+        turn = upright_turn(poses, up_world=(0.0, 0.0, 1.0)) if self.options.upright else NO_TURN
         pack, stored = workspace / f"depth{SUFFIX}", []
         with DepthPackWriter(pack) as writer:
-            for number in numbers:
+            for number, pose in zip(numbers, poses):
                 depth = parse_pgm(sequence.depth_bytes(number, info), where=sequence.where(sequences.file_name(number, sequences.DEPTH)))
+                rgb_path = sequence.colour_path(sequences.file_name(number, sequences.COLOR))
+                if turn.quarters:
+                    (workspace / "color").mkdir(exist_ok=True)
+                    rgb_path = turned_colour(rgb_path, workspace / "color", turn.quarters)
                 stored.append(
                     StoredFrame(
                         frame_id=sequences.file_name(number, ""),
                         time_s=float(number),
-                        rgb_path=sequence.colour_path(sequences.file_name(number, sequences.COLOR)),
+                        rgb_path=rgb_path,
                         depth_path=pack,
                         depth_scale_m=info.depth_scale_m,
-                        intrinsics=info.intrinsics,
-                        depth_intrinsics=info.depth_intrinsics,
-                        stored_pose=sequence.pose(number),
+                        intrinsics=turned_camera(info.intrinsics, turn.quarters),
+                        depth_intrinsics=turned_camera(info.depth_intrinsics, turn.quarters),
+                        stored_pose=turned_pose(pose, turn.quarters),
                         pose_place=sequence.where(sequences.file_name(number, sequences.POSE)),
-                        depth_index=writer.append(depth),
+                        depth_index=writer.append(turned_pixels(depth, turn.quarters)),
                     )
                 )
-        return stored, skipped
+        return stored, skipped, turn
 
 
 def _is_scan(folder: Path) -> bool:
