@@ -73,6 +73,17 @@ def recorder(folder: Path) -> true.Written:
     return written(scan, "apartment", PRIMESENSE, ids)
 
 
+def indoor(folder: Path) -> true.Written:
+    """A Redwood room as Open3D unpacks it: `colors/`, two kinds of depth, a trajectory called `.txt`, the default camera."""
+    scan = folder / "RedwoodIndoorOffice1"
+    ids = [f"{index:05d}" for index in range(true.NUM_FRAMES)]
+    write_images(scan, PRIMESENSE, color="colors", names=ids)
+    (scan / "depth_noisy").mkdir()
+    (scan / "dist-model.txt").write_text("% a noise model\n0.1 0.2\n")
+    write_log(scan / "office1-traj.txt", list(true.poses()), list(range(len(ids))))
+    return written(folder, "RedwoodIndoorOffice1", PRIMESENSE, ids)
+
+
 def chosen_names(folder: Path) -> true.Written:
     """Folders of other names, said by options; the camera's JSON is of twice the size."""
     ids = [f"{index:05d}" for index in range(true.NUM_FRAMES)]
@@ -86,4 +97,4 @@ def chosen_names(folder: Path) -> true.Written:
     return written(scan, "livingroom1", true.SMALL, ids, options=options, auto_detected=False)
 
 
-VARIANTS = {"open3d": open3d, "recorder": recorder, "chosen_names": chosen_names}
+VARIANTS = {"open3d": open3d, "recorder": recorder, "indoor": indoor, "chosen_names": chosen_names}

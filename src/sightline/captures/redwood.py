@@ -25,6 +25,7 @@ from sightline.geometry.cameras import Intrinsics
 PRIMESENSE_K = (525.0, 525.0, 319.5, 239.5)  # Open3D's and Redwood's default camera, at 640x480
 PRIMESENSE_SIZE = (640, 480)
 RATE_HZ = 30.0
+COLORS = (*layouts.COLOR_NAMES, "colors")  # Open3D's copies of the Redwood rooms
 LOGS = ("trajectory.log", "scene/trajectory.log", "*trajectory.log", "*.log", "*traj.txt")
 NOT_THE_TRAJECTORY = ("odometry.log",)  # Open3D's samples hold the drifting one beside the good one
 CAMERAS = ("camera_primesense.json", "camera_intrinsic.json", "intrinsic.json", "intrinsics.json", "camera.json")
@@ -36,7 +37,7 @@ class RedwoodOptions(ScanOptions):
     """Options of an import from the Redwood / Open3D layout. Paths are relative to the scan's folder and may not lead out of it."""
 
     color: str | None = None
-    """Folder of colour images. Usual: `color/ colour/ rgb/ images/ image/`."""
+    """Folder of colour images. Usual: `color/ colour/ rgb/ images/ image/ colors/`."""
     depth: str | None = None
     """Folder of depth images. Usual: `depth/ depths/`."""
     trajectory: str | None = None
@@ -120,7 +121,7 @@ class RedwoodReader:
 
 
 def _is_scan(folder: Path) -> bool:
-    return all(layouts.usual(folder, names) is not None for names in (layouts.COLOR_NAMES, layouts.DEPTH_NAMES)) and _logs(folder) != []
+    return all(layouts.usual(folder, names) is not None for names in (COLORS, layouts.DEPTH_NAMES)) and _logs(folder) != []
 
 
 def _logs(folder: Path) -> list[Path]:
@@ -147,7 +148,7 @@ def _pairs(folder: Path, options: RedwoodOptions) -> list[_Pair]:
     places = [
         layouts.found(folder, given, names, key=key, what=f"a folder of {what}")
         for given, names, key, what in (
-            (options.color, layouts.COLOR_NAMES, "color", "colour images"),
+            (options.color, COLORS, "color", "colour images"),
             (options.depth, layouts.DEPTH_NAMES, "depth", "depth images"),
         )
     ]

@@ -32,7 +32,7 @@ SUBSETS = ("adt", "drivetrack", "pstudio")
 LEVEL = "-y"  # a camera held level has its image's up along -y
 JPEG_START = b"\xff\xd8\xff"
 LICENCES = {
-    "adt": "Aria Digital Twin licence (Aria Research Kit terms, research only, no redistribution); tracks CC BY 4.0",
+    "adt": "Aria Digital Twin dataset licence (Project Aria's own terms, no redistribution); tracks CC BY 4.0",
     "drivetrack": "Waymo Open Dataset licence (non-commercial, no redistribution); tracks CC BY 4.0",
     "pstudio": "CMU Panoptic Studio terms (non-commercial research, no redistribution); tracks CC BY 4.0",
 }
