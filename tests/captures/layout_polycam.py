@@ -14,7 +14,7 @@ from PIL import Image
 from sightline.geometry.cameras import Intrinsics
 
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
-START_US, STEP_US = 9_876_500_000, 412_345  # the first have fewer digits than the last
+START_US, STEP_US = 9_998_500_000, 412_345  # later names have more digits
 
 
 def stamps() -> list[str]:

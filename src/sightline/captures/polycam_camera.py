@@ -24,7 +24,7 @@ class KeyframeCamera:
 
 
 def read_keyframe_camera(content: bytes, where: str) -> KeyframeCamera:
-    """One JSON object: `fx fy cx cy width height`, the rows of the pose `t_00` to `t_23`, `blur_score`. Raises CaptureError naming the key."""
+    """One JSON object: `fx fy cx cy width height`, the rows of the pose `t_00` to `t_23`, `blur_score`. Raises CaptureError."""
     try:
         values = parse_json(content.decode("utf-8"), where)
     except UnicodeDecodeError as error:
