@@ -2,7 +2,6 @@
 
 import os
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from sightline.captures.images import MAX_PIXELS
+from sightline.captures.inflate import inflated
 from sightline.errors import CaptureError
 
 VERSION = 4
@@ -103,23 +103,20 @@ class SensFile:
         row = self._rows[index]
         return self._read(int(row["colour_at"]), int(row["colour_bytes"]), index)
 
+    def depth_bytes(self, index: int) -> bytes:
+        """The stored bytes of a depth map."""
+        row = self._rows[index]
+        return self._read(int(row["colour_at"]) + int(row["colour_bytes"]), int(row["depth_bytes"]), index)
+
     def depth(self, index: int) -> np.ndarray | None:
         """`(H, W)` uint16 in stored units; None where the bytes do not give a map of the stated size."""
-        row = self._rows[index]
-        payload = self._read(int(row["colour_at"]) + int(row["colour_bytes"]), int(row["depth_bytes"]), index)
         width, height = self.header.depth_size
-        wanted = 2 * width * height
+        payload, wanted = self.depth_bytes(index), 2 * width * height
         if self.header.depth_kind == "zlib_ushort":
-            inflating = zlib.decompressobj()
-            try:
-                payload = inflating.decompress(
-                    payload, wanted + 1
-                )  # one more than wanted shows a map that is too large, and no bomb goes off
-            except zlib.error:
-                return None
-            if not inflating.eof:
-                return None
-        return np.frombuffer(payload, dtype="<u2").reshape(height, width) if len(payload) == wanted else None
+            values = inflated(payload, wanted)
+        else:
+            values = np.frombuffer(payload, dtype=np.uint8) if len(payload) == wanted else None
+        return None if values is None else values.view("<u2").reshape(height, width)
 
     def _read(self, offset: int, count: int, index: int) -> bytes:
         found = os.pread(self._stream.fileno(), count, offset)
