@@ -1,6 +1,7 @@
 """What is wrong with a RoomPlan file is one clear line naming file and field, or a counted skip; never a crash."""
 
 import json
+import os
 import random
 import re
 import struct
@@ -12,7 +13,7 @@ import layout_roomplan
 import pytest
 from handmade_roomplan import pose, room, save, square_walls
 
-from sightline.captures import roomplan_json
+from sightline.captures import roomplan_json, roomplan_usd_shapes
 from sightline.captures.roomplan import RoomPlanReader
 from sightline.errors import CaptureError, MissingExtraError, SightlineError
 
@@ -303,6 +304,30 @@ def test_truncated_linked_and_swelling_packages_never_reach_usd(tmp_path, monkey
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
     assert "found a link or a device" in refusal(path)  # B25
+
+
+@pytest.mark.parametrize(
+    ("does", "expected"),
+    [("import os; os.abort()", "found a damaged one that ends USD's own library (exit code -6)"),
+     ("import time; time.sleep(60)", "found one that does not open within 2 s"),
+     ("open('written', 'w').write('x' * 9)", "that ends USD's own library")],
+)  # fmt: skip
+def test_a_package_that_breaks_usd_itself_breaks_nothing_else(tmp_path, monkeypatch, does, expected):
+    """Damaged binary layers can end the process or never come back: played by a library of that name that does so."""
+    pytest.importorskip("pxr")
+    (tmp_path / "pxr").mkdir()
+    (tmp_path / "pxr" / "__init__.py").write_text(does)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(roomplan_usd_shapes, "MAX_SECONDS", 2)
+    monkeypatch.chdir(tmp_path)
+    assert expected in refusal(pack(tmp_path / "Room.usdz", {"Room.usda": layer(cube("Table0"))}))
+    assert not (tmp_path / "written").exists() or not (tmp_path / "written").read_bytes()
+
+
+def test_a_stage_in_no_unit_is_refused(tmp_path):
+    pytest.importorskip("pxr")
+    path = pack(tmp_path / "Room.usdz", {"Room.usda": layer(cube("Table0"), header="metersPerUnit = 1000")})
+    assert "metersPerUnit: expected a length between" in refusal(path)  # B14
 
 
 def test_a_missing_usd_package_names_the_line_that_installs_it(tmp_path, monkeypatch):

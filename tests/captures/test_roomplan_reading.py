@@ -195,6 +195,11 @@ def test_loops_need_corners_of_two_walls_and_leave_out_those_that_lead_nowhere()
     assert len(closed_loops(ring + apart)) == 2 and closed_loops(ring[:3]) == [] and closed_loops([]) == []
 
 
+def test_how_sure_roomplan_was_of_its_surfaces_is_kept_as_counts():
+    walls = [{**one, "confidence": {"high": {}} if number else "low"} for number, one in enumerate(square_walls())]
+    assert plan(walls=walls, doors=[door(2.0, 0.0)]).notes["surface_confidence"] == {"walls": {"high": 3, "low": 1}}
+
+
 def box(identifier, category="table", size=(1.2, 0.7, 0.6), transform=None, **more):
     return part(category, identifier, list(size), transform or pose(2.0, 0.35, 1.0, yaw_deg=20.0), **more)
 

@@ -81,6 +81,8 @@ def room_plan_of(document: Any, *, where: str) -> RoomPlan:
     notes = _kept(document, where=where)
     notes["stories"] = sorted({part.story for kind in LISTS for part in parts[kind]})
     notes["sections"] = [{"label": room_word(one.label), "story": one.story} for one in sections]
+    sure = {kind: Counter(part.attributes["confidence"] for part in parts[kind] if "confidence" in part.attributes) for kind in LISTS}
+    notes["surface_confidence"] = {kind: dict(sorted(counts.items())) for kind, counts in sure.items() if counts and kind != "objects"}
     if rooms:
         notes["rooms_merged"] = len(rooms)
     if repeated:
