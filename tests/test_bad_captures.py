@@ -21,7 +21,10 @@ from PIL import Image
 from spoiled_scans import LAYOUTS, Scans
 from typer.testing import CliRunner
 
+import sightline as sightline_package
 from sightline.cli import app
+from sightline.errors import SceneError
+from sightline.scenes.store import SceneStore
 
 OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -552,6 +555,34 @@ def test_b28_a_source_that_changed_is_imported_again_and_one_that_did_not_is_lef
     again = sightline("import", scans.source, store, *scans.options, "--workers", 0)
     line = next(line for line in again.stdout.splitlines() if line.startswith(f"{scans.scan_id} "))
     assert again.exit_code == 0 and "7 frames, 1 skipped (pose_not_finite 1)" in line
+
+
+@pytest.mark.parametrize("layout", ["folder", "redwood"])
+def test_b20_a_bit_of_a_jpeg_that_rots_after_the_import_is_found_by_its_hash(tmp_path, layout):
+    """Most flipped bits of a JPEG decode without complaint, into other pixels: only the recorded hash can tell."""
+    scans, store = LAYOUTS[layout](tmp_path / "source"), tmp_path / "store"
+    for path in scans.color:
+        Image.open(path).save(path.with_suffix(".jpg"), quality=95)
+        path.unlink()
+    assert sightline("import", scans.source, store, "--copy-images", "--workers", 0).exit_code == 0
+    assert SceneStore(store).check_files(scans.scan_id) >= true.NUM_FRAMES
+    path = next(path for path in sorted((store / scans.scan_id).rglob("*.jpg")) if "3" in path.stem)
+    content = bytearray(path.read_bytes())
+    content[len(content) * 2 // 3] ^= 0x04
+    path.write_bytes(bytes(content))
+    with pytest.raises(SceneError, match=r"\.jpg: expected the image that was imported, found another or a damaged one"):
+        SceneStore(store).check_files(scans.scan_id)
+
+
+def test_b23_no_image_is_opened_without_naming_the_formats():
+    source = Path(sightline_package.__file__).parent
+    opened = [
+        f"{path.name}: {line.strip()}"
+        for path in source.rglob("*.py")
+        for line in path.read_text("utf-8").splitlines()
+        if re.search(r"Image\.open\(|cv2\.imread\(|LOAD_TRUNCATED_IMAGES", line) and "formats=" not in line
+    ]
+    assert opened == []
 
 
 def test_every_id_of_the_catalogue_has_its_line():
