@@ -21,6 +21,7 @@ _FLOAT_BYTES, _SHORT_BYTES = 4 * WIDTH * HEIGHT, 2 * WIDTH * HEIGHT
 _SIZE = struct.Struct("<I")
 _MAX_PAYLOAD = _FLOAT_BYTES + 1024  # what cannot be compressed grows by a few bytes
 _CHUNK = 1 << 18
+_MAX_MAPS = 200_000  # an hour at 60 Hz
 _FARTHEST_M = 100.0  # no phone reads further: a decoded stream with other values is none of depth
 _PLAUSIBLE = 0.99
 
@@ -89,8 +90,12 @@ def _first_of_stream(stream: BinaryIO) -> np.ndarray | None:
     worker = zlib.decompressobj(-zlib.MAX_WBITS)
     out = b""
     try:
-        while len(out) < _FLOAT_BYTES and (chunk := worker.unconsumed_tail or stream.read(_CHUNK)):
-            out += worker.decompress(chunk, _FLOAT_BYTES - len(out))
+        while len(out) < _FLOAT_BYTES and not worker.eof:
+            chunk = worker.unconsumed_tail or stream.read(_CHUNK)
+            more = worker.decompress(chunk, _FLOAT_BYTES - len(out))
+            if not chunk and not more:
+                break
+            out += more
     except zlib.error:
         return None
     if len(out) < _FLOAT_BYTES:
@@ -100,33 +105,39 @@ def _first_of_stream(stream: BinaryIO) -> np.ndarray | None:
 
 
 def _of_stream(path: Path, places: list[int]) -> Iterator[tuple[int, StoredMap]]:
+    """Goes on to the end of the stream after the last wanted map: only there a wrong size of maps shows."""
     asked = set(places)
     with _opened(path) as stream:
         worker = zlib.decompressobj(-zlib.MAX_WBITS)
-        for index in range(places[-1] + 1):
-            out = bytearray()
-            while len(out) < _FLOAT_BYTES and not worker.eof:
-                where = stream.tell()
-                chunk = worker.unconsumed_tail or stream.read(_CHUNK)
-                if not chunk:
-                    raise CaptureError(
-                        f"{path}: byte {where}: expected more of the stream of depth, found the end of the file in map {index}; "
-                        "the file is truncated"
-                    )
-                try:
-                    out += worker.decompress(chunk, _FLOAT_BYTES - len(out))
-                except zlib.error as error:
-                    raise CaptureError(
-                        f"{path}: near byte {where}: expected deflated depth, found damage in map {index} ({error})"
-                    ) from error
-            if not out and worker.eof:
+        for index in range(_MAX_MAPS):
+            raw = _next_of_stream(path, stream, worker, index)
+            if not raw:
                 return
-            if len(out) < _FLOAT_BYTES:
+            if len(raw) < _FLOAT_BYTES:
                 raise CaptureError(
-                    f"{path}: map {index}: expected {_FLOAT_BYTES} bytes ({WIDTH}x{HEIGHT} float32), found {len(out)}; another size"
+                    f"{path}: map {index}: expected {_FLOAT_BYTES} bytes ({WIDTH}x{HEIGHT} float32), found {len(raw)}; another size"
                 )
             if index in asked:
-                yield index, _of_metres(bytes(out))
+                yield index, _of_metres(raw)
+    raise CaptureError(f"{path}: expected at most {_MAX_MAPS} maps, found more")
+
+
+def _next_of_stream(path: Path, stream: BinaryIO, worker: "zlib._Decompress", index: int) -> bytes:
+    """The next map's bytes, fewer at the end of the stream."""
+    out = bytearray()
+    while len(out) < _FLOAT_BYTES and not worker.eof:
+        where = stream.tell()
+        chunk = worker.unconsumed_tail or stream.read(_CHUNK)
+        try:
+            more = worker.decompress(chunk, _FLOAT_BYTES - len(out))  # may give what an earlier chunk had no room for
+        except zlib.error as error:
+            raise CaptureError(f"{path}: near byte {where}: expected deflated depth, found damage in map {index} ({error})") from error
+        if not chunk and not more and not worker.eof:
+            raise CaptureError(
+                f"{path}: byte {where}: expected more of the stream of depth, found the end of the file in map {index}; it is truncated"
+            )
+        out += more
+    return bytes(out)
 
 
 def _of_payloads(path: Path, places: list[int]) -> Iterator[tuple[int, StoredMap]]:
