@@ -8,7 +8,8 @@ _LARGEST = 65534  # 65535 is kept for "saturated"
 
 def quantised(depth_m: np.ndarray) -> np.ndarray:
     """`(H, W)` uint16 of `QUANTISED_M`; 0, negative, not finite and beyond the reach become 0, which is no reading."""
-    values = np.rint(np.nan_to_num(depth_m.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0) / QUANTISED_M)
+    with np.errstate(invalid="ignore"):  # damaged values may be signalling NaNs
+        values = np.rint(np.nan_to_num(depth_m.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0) / QUANTISED_M)
     return np.where((values > 0) & (values <= _LARGEST), values, 0).astype(np.uint16)
 
 
