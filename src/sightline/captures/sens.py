@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from isal import isal_zlib
 
 from sightline.captures.images import MAX_PIXELS
-from sightline.captures.inflate import inflated
 from sightline.errors import CaptureError
 
 VERSION = 4
@@ -113,7 +113,7 @@ class SensFile:
         width, height = self.header.depth_size
         payload, wanted = self.depth_bytes(index), 2 * width * height
         if self.header.depth_kind == "zlib_ushort":
-            values = inflated(payload, wanted)
+            values = _inflated(payload, wanted)
         else:
             values = np.frombuffer(payload, dtype=np.uint8) if len(payload) == wanted else None
         return None if values is None else values.view("<u2").reshape(height, width)
@@ -195,6 +195,16 @@ def _header(path: Path, stream: BinaryIO) -> SensHeader:
         depth_shift=float(shift),
         num_frames=num_frames,
     )
+
+
+def _inflated(payload: bytes, wanted: int) -> np.ndarray | None:
+    """`(wanted,)` uint8 of a zlib stream; None where it is damaged or holds another number of bytes."""
+    inflating = isal_zlib.decompressobj()  # half the time of zlib
+    try:
+        values = inflating.decompress(payload, wanted + 1)  # one more than wanted shows a map that is too large, and no bomb goes off
+    except isal_zlib.error:
+        return None
+    return np.frombuffer(values, dtype=np.uint8) if inflating.eof and len(values) == wanted else None
 
 
 def _choices(kinds: dict[int, str]) -> str:
