@@ -4,6 +4,8 @@ import os
 import pickle
 import pickletools
 import struct
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -254,6 +256,19 @@ def opcodes(data: bytes) -> list:
     except (ValueError, IndexError, OverflowError):  # damage; what was read so far is all that is asked
         pass
     return found
+
+
+def test_limits_that_a_scheduler_set_are_kept(tmp_path):
+    """A job with a lower limit of its own can read as well: the child asks for no more than it may have."""
+    path = tmp_path / "values.pkl"
+    path.write_bytes(pickle.dumps([np.eye(3)]))
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (20, 20))\n"
+        "from pathlib import Path; from sightline.captures.safe_pickle import read_pickle\n"
+        f"assert len(read_pickle(Path({str(path)!r}))) == 1"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_no_file_is_named(tmp_path):

@@ -369,7 +369,10 @@ def _limit(asked: dict[str, Any]) -> None:
     import resource  # POSIX only, and only the child needs it
 
     for kind, most in (("AS", asked["memory_bytes"]), ("CPU", asked["cpu_s"]), ("CORE", 0), ("NPROC", 0)):
-        resource.setrlimit(getattr(resource, f"RLIMIT_{kind}"), (most, most))
+        limit = getattr(resource, f"RLIMIT_{kind}")
+        _, hard = resource.getrlimit(limit)  # a scheduler may have set a lower one, which nobody may raise
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (most, most))
 
 
 def _child() -> NoReturn:
