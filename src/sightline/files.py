@@ -79,6 +79,8 @@ def parse_json(text: str, where: str) -> Any:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except ValueError as error:
         raise DataError(f"{where}: expected JSON, found {error}") from error
+    except RecursionError as error:
+        raise DataError(f"{where}: expected JSON, found brackets nested too deeply to be read") from error
 
 
 def read_json(path: Path) -> Any:

@@ -106,3 +106,8 @@ def test_shapes_are_checked_by_letters():
         expect(uv=([1, 2], "N"))
     with pytest.raises(ShapeError, match=r"pose: expected finite numbers, found -inf at \(1,\)"):
         expect_finite(pose=np.array([0.0, -np.inf]))
+
+
+def test_json_nested_without_end_is_one_clear_error():
+    with pytest.raises(DataError, match="x: expected JSON, found brackets nested too deeply"):
+        parse_json("[" * 200_000, "x")

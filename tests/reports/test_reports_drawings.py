@@ -10,7 +10,7 @@ import pytest
 from made_reports import ROOM_M, TABLE, TABLE_COLOUR, WALL_COLOURS, make_sample
 
 from sightline.answers.number import Number
-from sightline.captures.capture import Opening
+from sightline.captures.capture import NO_WALL, Opening
 from sightline.captures.images import read_rgb
 from sightline.errors import DataError, SceneError
 from sightline.evaluation.results import Interval
@@ -257,6 +257,15 @@ def test_an_opening_without_its_wall_and_an_empty_scene_are_refused(made):
         plan(replace(made.scene, structure=replace(made.scene.structure, openings=(stray,))))
     with pytest.raises(SceneError, match="to draw a plan of"):
         plan(replace(made.scene, frames=(), objects=None, structure=None))
+
+
+def test_an_opening_whose_wall_nobody_knows_is_left_out_and_a_curved_wall_is_drawn_round(made):
+    stray = Opening(kind="door", wall_id=NO_WALL, centre_world=np.zeros(3), width_m=0.9, height_m=2.0, rooms=())
+    first, *others = made.scene.structure.walls
+    middle = (first.a_world + first.b_world) / 2.0
+    curved = replace(first, arc_centre_world=middle)
+    drawing = plan(replace(made.scene, structure=replace(made.scene.structure, walls=(curved, *others), openings=(stray,))))
+    assert not of_class(drawing, "door") and len(of_class(drawing, "wall")) == len(others) + 24  # half a circle in steps of 7.5 degrees
 
 
 # --- boxes in images

@@ -11,10 +11,11 @@ from PIL import Image
 from scipy.ndimage import uniform_filter
 from scipy.spatial import ConvexHull
 
-from sightline.captures.capture import Opening, SceneObject, Structure, Wall
+from sightline.captures.capture import NO_WALL, Opening, SceneObject, Structure, Wall
 from sightline.errors import SceneError
 from sightline.reports import svg
 from sightline.reports.cloud import ColouredCloud, evenly
+from sightline.reports.scene_lines import along_opening_world, foot_segments_world
 from sightline.reports.svg import Markup
 from sightline.scenes.scene import Scene
 
@@ -75,7 +76,7 @@ def _sheet(scene: Scene, cloud: ColouredCloud | None) -> Sheet:
     spots = [frame.world_from_camera[:2, 3] for frame in scene.frames]
     spots += [corner[:2] for one in scene.objects or () for corner in one.box.corners_world()]
     if scene.structure is not None:
-        spots += [end[:2] for wall in scene.structure.walls for end in (wall.a_world, wall.b_world)]
+        spots += [spot[:2] for wall in scene.structure.walls for spot in foot_segments_world(wall).reshape(-1, 3)]
         spots += [corner for room in scene.structure.rooms for corner in room.outline_world]
     if cloud is not None and len(cloud.points_world):
         # a few stray readings through windows would shrink the room to a corner
@@ -108,9 +109,12 @@ def _walls(structure: Structure, sheet: Sheet) -> list[Markup]:
     walls = {wall.wall_id: wall for wall in structure.walls}
     for wall in structure.walls:
         thickness_px = max(wall.thickness_m * sheet.px_per_m, 3.0)
-        (ax, ay), (bx, by) = sheet.xy(wall.a_world), sheet.xy(wall.b_world)
-        drawn.append(svg.line(ax, ay, bx, by, class_="wall", stroke_width=thickness_px, stroke_linecap="square"))
+        for start, end in foot_segments_world(wall):
+            (ax, ay), (bx, by) = sheet.xy(start), sheet.xy(end)
+            drawn.append(svg.line(ax, ay, bx, by, class_="wall", stroke_width=thickness_px, stroke_linecap="square"))
     for opening in structure.openings:
+        if opening.wall_id == NO_WALL:
+            continue  # nobody knows which way it faces
         if opening.wall_id not in walls:
             raise SceneError(f"{opening.kind}: expected wall {opening.wall_id} that it lies in, found walls {sorted(walls)}")
         drawn.append(_opening(opening, walls[opening.wall_id], structure, sheet))
@@ -118,8 +122,7 @@ def _walls(structure: Structure, sheet: Sheet) -> list[Markup]:
 
 
 def _opening(opening: Opening, wall: Wall, structure: Structure, sheet: Sheet) -> Markup:
-    along = (wall.b_world - wall.a_world)[:2].astype(np.float64)
-    along /= np.linalg.norm(along)
+    along = along_opening_world(opening, wall)[:2]
     across = np.array([-along[1], along[0]])
     centre = np.asarray(opening.centre_world, dtype=np.float64)[:2]
     start, end = centre - along * opening.width_m / 2.0, centre + along * opening.width_m / 2.0

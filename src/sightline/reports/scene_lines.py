@@ -15,11 +15,21 @@ def wall_segments_world(wall: Wall) -> np.ndarray:
     """`(S, 2, 3)`: the outline of a wall's middle plane; a curved one in short straight pieces."""
     if wall.outline_world is not None:
         return closed(wall.outline_world)
-    foot = _arc(wall) if wall.arc_centre_world is not None else np.stack([wall.a_world, wall.b_world])
+    foot = _foot(wall)
     head = foot + wall.height_m * UP
     along = [np.stack([line[:-1], line[1:]], axis=1) for line in (foot, head)]
     posts = np.stack([foot[[0, -1]], head[[0, -1]]], axis=1)
     return np.concatenate([*along, posts])
+
+
+def foot_segments_world(wall: Wall) -> np.ndarray:
+    """`(S, 2, 3)`: the line that a wall stands on."""
+    foot = _foot(wall)
+    return np.stack([foot[:-1], foot[1:]], axis=1)
+
+
+def _foot(wall: Wall) -> np.ndarray:
+    return _arc(wall) if wall.arc_centre_world is not None else np.stack([wall.a_world, wall.b_world])
 
 
 def _arc(wall: Wall) -> np.ndarray:
@@ -39,14 +49,18 @@ def opening_segments_world(opening: Opening, structure: Structure) -> np.ndarray
     wall = next((one for one in structure.walls if one.wall_id == opening.wall_id), None)
     if wall is None:
         return np.zeros((0, 2, 3))
-    along = (wall.b_world - wall.a_world) * np.array([1.0, 1.0, 0.0])
-    if wall.arc_centre_world is not None:
-        outwards = (opening.centre_world - wall.arc_centre_world) * np.array([1.0, 1.0, 0.0])
-        along = np.cross(UP, outwards)
-    along = along / max(float(np.linalg.norm(along)), 1e-9)
+    along = along_opening_world(opening, wall)
     half = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     corners = opening.centre_world + half[:, :1] * opening.width_m * along + half[:, 1:] * opening.height_m * UP
     return closed(corners)
+
+
+def along_opening_world(opening: Opening, wall: Wall) -> np.ndarray:
+    """The level unit vector `(3,)` along a wall where an opening is; along its circle in a curved one."""
+    along = (wall.b_world - wall.a_world) * np.array([1.0, 1.0, 0.0])
+    if wall.arc_centre_world is not None:
+        along = np.cross(UP, (opening.centre_world - wall.arc_centre_world) * np.array([1.0, 1.0, 0.0]))
+    return along / max(float(np.linalg.norm(along)), 1e-9)
 
 
 def closed(corners: np.ndarray) -> np.ndarray:
