@@ -61,6 +61,18 @@ def test_a_header_that_hides_a_bomb_is_refused_before_it_is_inflated(monkeypatch
         inflated(bytes(stream), num_bytes=total, where="m")
 
 
+def test_a_block_of_few_literals_and_many_matches_cannot_claim_to_be_small(monkeypatch):
+    monkeypatch.setattr(liblzfse, "decompress", lambda payload: pytest.fail("inflated"))
+    words = RNG.integers(0, 256, (40, 6), dtype=np.uint8)
+    stream = bytearray(liblzfse.compress(words[RNG.integers(0, 40, 6000)].tobytes()))
+    first = struct.unpack_from("<Q", stream, 8)[0]
+    literals, matches = first & 0xFFFFF, first >> 40 & 0xFFFFF
+    claimed = max(2 * matches, literals)
+    struct.pack_into("<I", stream, 4, claimed)
+    with pytest.raises(CaptureError, match=f"{matches} matches and {literals} literals cannot make {claimed} bytes"):
+        inflated(bytes(stream), num_bytes=claimed, where="m")
+
+
 @pytest.mark.parametrize("name", ["noise", "depth", "few"])
 def test_every_truncation_is_named(name):
     raw, whole = PAYLOADS[name], liblzfse.compress(PAYLOADS[name])
