@@ -66,6 +66,11 @@ def two_depth_sizes(project: Path) -> None:
     Image.fromarray(np.ones((50, 90), dtype=np.uint16)).save(path)
 
 
+def other_depth_names(project: Path) -> None:
+    for path in list((project / "depth").rglob("*.png")):
+        path.rename(path.with_name(f"depth_of_{path.name}"))
+
+
 def other_photo(project: Path) -> None:
     Image.fromarray(np.zeros((60, 80, 3), dtype=np.uint8)).save(project / "images" / layout_colmap.NAMES[1])
 
@@ -184,7 +189,14 @@ REFUSED = [  # (catalogue, project, damage, options, message)
         {},
         r"at most \d+ pixels, found 9999",
     ),
-    ("split", "text", lambda p: None, {"max_frames": 1}, r"max_frames"),
+    (
+        "depth",
+        "depth_images",
+        other_depth_names,
+        {},
+        r"depth: expected depth maps named after the images, such as cam0/shot0.png, found none",
+    ),
+    ("options", "text", lambda p: None, {"max_frames": 1}, r"max_frames"),
 ]
 
 

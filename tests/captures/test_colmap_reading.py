@@ -86,6 +86,14 @@ def test_depth_beyond_sixteen_bits_is_no_reading_and_is_said(stereo):
     assert capture.notes["depth_beyond_reach"] > 0.3
 
 
+def test_an_image_without_a_depth_map_is_kept_and_counted(stereo, tmp_path):
+    project = Path(shutil.copytree(stereo, tmp_path / "flat"))
+    (project / f"stereo/depth_maps/{layout_colmap.NAMES[4]}.geometric.bin").unlink()
+    capture = read(project)
+    assert [frame.depth_path is None for frame in capture.frames].index(True) == 4 and len(capture.frames) == 8
+    assert capture.notes["frames_without_depth"] == 1
+
+
 def test_depth_is_left_out_when_asked(stereo):
     assert all(frame.depth_path is None for frame in read(stereo, depth="none", up_axis="-y").frames)
 

@@ -98,6 +98,16 @@ def test_files_of_pinholes_stay_where_they_are(usual):
     assert "reencoded" not in capture.notes
 
 
+def test_a_frame_that_names_no_depth_is_kept_without(tmp_path):
+    folder = layout_nerfstudio.applied(tmp_path / "source").source
+    value = json.loads((folder / "transforms.json").read_text())
+    del value["frames"][0]["depth_file_path"]
+    change(folder, frames=value["frames"])
+    frames = read(folder, undo_applied=True).frames
+    assert frames[0].depth_path is None and all(frame.depth_path is not None for frame in frames[1:])
+    assert {(frame.depth_intrinsics.width, frame.depth_intrinsics.height) for frame in frames} == {(80, 60)}
+
+
 def test_depth_is_left_out_when_asked(usual):
     assert all(frame.depth_path is None for frame in read(usual, depth=False, up_axis="+z").frames)
 

@@ -18,7 +18,7 @@ from sightline.captures.distortion import LensCamera
 from sightline.captures.float_depth import QUANTISED_M, quantised, share_beyond
 from sightline.captures.folder import id_of
 from sightline.captures.image_lists import frame_ids, named_image, refuse_mostly_skipped
-from sightline.captures.lens_images import LensImages
+from sightline.captures.lens_images import LensImages, with_depth_cameras
 from sightline.captures.options import ScanOptions, UpAxis, scan_options
 from sightline.captures.poses import pose_problem
 from sightline.captures.scan_folders import refuse_split
@@ -108,9 +108,15 @@ class ColmapReader:
         with worker:
             for (place, image), frame_id in zip(images, ids):
                 stored.append(self._frame(places, image, frame_id, place, cameras[image.camera_id], worker, stereo))
+        without_depth = sum(frame.depth_path is None for frame in stored)
+        if places.depth is not None and without_depth == len(stored):
+            raise CaptureError(
+                f"{places.depth}: expected depth maps named after the images, such as {images[0][1].name}, found none of them. "
+                "Fix: depth=FOLDER, or depth=none"
+            )
         sizes = {(frame.intrinsics.width, frame.intrinsics.height) for frame in stored}
         assembled = assemble(
-            stored,
+            with_depth_cameras(stored),
             StoredConvention(
                 pose_direction="camera_from_world", camera_axes="opencv", up_axis=self.options.up_axis, pose_unit_m=self._unit_m
             ),
@@ -133,6 +139,7 @@ class ColmapReader:
                 "metric": self.options.world_unit_m is not None,
                 "world_unit_m": self._unit_m,
                 **({} if points is None else {"points": points}),
+                **({"frames_without_depth": without_depth} if places.depth is not None and without_depth else {}),
                 **worker.notes(),
                 **({} if stereo is None else stereo.notes()),
             },

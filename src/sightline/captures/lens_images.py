@@ -1,12 +1,15 @@
 """Pictures of distorted cameras made pinhole as frames are read: colour files and a depth pack in the import's workspace."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from sightline.captures.depth_packs import SUFFIX, DepthPackWriter
+from sightline.captures.assemble import StoredFrame
+from sightline.captures.depth_packs import SUFFIX, DepthPackWriter, open_pack
 from sightline.captures.distortion import JPEG_QUALITY, LensCamera, undistorter, write_like
 from sightline.captures.images import image_size, read_rgb, read_uint16
 from sightline.captures.intrinsics import ASPECT_TOLERANCE
@@ -77,6 +80,18 @@ class LensImages:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         if self._pack is not None:
             self._pack.__exit__(kind, value, trace)
+
+
+def with_depth_cameras(stored: Sequence[StoredFrame]) -> list[StoredFrame]:
+    """Frames that lack a depth map get the depth camera that they would have, of the size of the first map there is."""
+    first = next((frame for frame in stored if frame.depth_path is not None), None)
+    if first is None or first.depth_path is None:
+        return list(stored)
+    size = image_size(first.depth_path) if first.depth_index is None else open_pack(first.depth_path).size(first.depth_index)
+    return [
+        replace(frame, depth_intrinsics=frame.intrinsics.resized(width=size[0], height=size[1])) if frame.depth_path is None else frame
+        for frame in stored
+    ]
 
 
 def _expect_size(source: Path, found: tuple[int, int], camera: LensCamera) -> None:

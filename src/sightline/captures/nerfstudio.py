@@ -15,7 +15,7 @@ from sightline.captures.float_depth import QUANTISED_M, quantised
 from sightline.captures.folder import id_of
 from sightline.captures.image_lists import frame_ids, named_image, refuse_mostly_skipped
 from sightline.captures.images import MAX_PIXELS, image_size
-from sightline.captures.lens_images import LensImages
+from sightline.captures.lens_images import LensImages, with_depth_cameras
 from sightline.captures.options import ScanOptions, UpAxis, scan_options
 from sightline.captures.poses import pose_problem
 from sightline.captures.scan_folders import refuse_split
@@ -79,7 +79,7 @@ class NerfstudioReader:
             stored = [self._stored(transforms, place, frame_id, frame, found, worker) for place, frame_id, frame in frames]
         sizes = {(frame.intrinsics.width, frame.intrinsics.height) for frame in stored}
         assembled = assemble(
-            stored,
+            with_depth_cameras(stored),
             StoredConvention(
                 pose_direction="world_from_camera", camera_axes="opengl", up_axis=self.options.up_axis, pose_unit_m=self._unit_m
             ),
