@@ -243,6 +243,7 @@ def a_nul_in_a_path(scans: Scans) -> None:
 
 
 ALL = tuple(LAYOUTS)
+TWO = ("folder", "sevenscenes")  # what concerns an image file is the same for every reader that uses it where it lies
 MATRICES = ("folder", "redwood", "sevenscenes")  # quaternions cannot be scaled or mirrored
 
 
@@ -255,6 +256,11 @@ class Case:
     spoil: Callable[[Scans], None]
     told: str | dict[str, int]
     layouts: tuple[str, ...] = ("folder", "redwood")
+
+    @property
+    def checking(self) -> tuple[str, ...]:
+        """Only wrong conventions need the check against the depth, which takes most of the time."""
+        return () if self.id in ("B04", "B14", "B18") else ("--no-verify",)
 
 
 CASES = (
@@ -299,7 +305,7 @@ CASES = (
         what="turned by EXIF",
         spoil=turned_by_exif,
         told=r"3\.(color\.)?png: expected an image without EXIF rotation",
-        layouts=ALL,
+        layouts=TWO,
     ),
     Case(
         id="B11",
@@ -315,12 +321,12 @@ CASES = (
         told=r"3\.(depth\.)?png: expected a JPEG/PNG/WEBP image",
         layouts=ALL,
     ),
-    Case(id="B12", what="a depth image of zeros", spoil=depth_of_zeros(1), told={"depth_empty": 1}, layouts=ALL),
+    Case(id="B12", what="a depth image of zeros", spoil=depth_of_zeros(1), told={"depth_empty": 1}, layouts=TWO),
     Case(
         id="B12", what="three of zeros", spoil=depth_of_zeros(3), told=r"expected depth readings, found 3 of 8 .*first: .*0\.(depth\.)?png"
     ),
     Case(
-        id="B13", what="depth of eight bits", spoil=eight_bits, told=r"0\.(depth\.)?png: expected a 16-bit single-channel PNG", layouts=ALL
+        id="B13", what="depth of eight bits", spoil=eight_bits, told=r"0\.(depth\.)?png: expected a 16-bit single-channel PNG", layouts=TWO
     ),
     Case(
         id="B14",
@@ -359,14 +365,14 @@ CASES = (
         what="a cut colour image",
         spoil=truncated("color"),
         told=r"3\.(color\.)?png: expected a whole image, found a truncated",
-        layouts=ALL,
+        layouts=TWO,
     ),
     Case(
         id="B19",
         what="a cut depth image",
         spoil=truncated("depth"),
         told=r"3\.(depth\.)?png: expected a whole image, found a truncated",
-        layouts=ALL,
+        layouts=TWO,
     ),
     Case(id="B20", what="a flipped bit of a colour PNG", spoil=rotten("color"), told=r"3\.(color\.)?png: expected a whole image, found"),
     Case(id="B20", what="a flipped bit of a depth PNG", spoil=rotten("depth"), told=r"3\.(depth\.)?png: expected a whole image, found"),
@@ -375,10 +381,10 @@ CASES = (
         what="a bomb of 89 million pixels",
         spoil=a_bomb(9_450, 9_450),
         told=r"expected at most 50000000 pixels, found 9450x9450",
-        layouts=ALL,
+        layouts=TWO,
     ),
     Case(id="B22", what="a bomb of 300 million pixels", spoil=a_bomb(20_000, 15_000), told=r"3\.png: expected .*(pixels|image)"),
-    Case(id="B23", what="a GIF called PNG", spoil=kept_as("GIF"), told=r"3\.(color\.)?png: expected a JPEG/PNG/WEBP image", layouts=ALL),
+    Case(id="B23", what="a GIF called PNG", spoil=kept_as("GIF"), told=r"3\.(color\.)?png: expected a JPEG/PNG/WEBP image", layouts=TWO),
     Case(id="B23", what="a TIFF called PNG", spoil=kept_as("TIFF"), told=r"3\.png: expected a JPEG/PNG/WEBP image"),
     Case(id="B23", what="a BMP called PNG", spoil=kept_as("BMP"), told=r"3\.png: expected a JPEG/PNG/WEBP image"),
     Case(id="B24", what="grey", spoil=in_mode("L"), told={}),
@@ -389,7 +395,7 @@ CASES = (
         what="sixteen bits",
         spoil=of_sixteen_bits,
         told=r"3\.(color\.)?png: expected an 8-bit colour image, found mode I",
-        layouts=ALL,
+        layouts=TWO,
     ),
     Case(
         id="B26",
@@ -447,7 +453,7 @@ def test_a_bad_scan_is_refused_in_one_line_or_its_frames_are_counted(tmp_path, c
     scans = LAYOUTS[layout](tmp_path / "source")
     case.spoil(scans)
     before, store = outside(tmp_path), tmp_path / "store"
-    done = sightline("import", scans.source, store, *scans.options, "--workers", 0)
+    done = sightline("import", scans.source, store, *scans.options, *case.checking, "--workers", 0)
     complaint = [line for line in done.stderr.splitlines() if line.startswith("sightline: ")]
     assert "Traceback" not in done.stderr and outside(tmp_path) == before
     if isinstance(case.told, str):
@@ -522,7 +528,7 @@ def test_b25_a_bad_archive_is_refused_and_nothing_leaves_it(tmp_path, spoil, tol
     layout_sevenscenes.zipped(scans.scan)
     spoil(scans.source / "seq-01.zip")
     before, store = outside(tmp_path), tmp_path / "store"
-    done = sightline("import", scans.source, store, "--workers", 0)
+    done = sightline("import", scans.source, store, "--no-verify", "--workers", 0)
     complaint = [line for line in done.stderr.splitlines() if line.startswith("sightline: ")]
     assert done.exit_code == 2 and len(complaint) == 1 and re.search(told, complaint[0]), done.stderr
     assert outside(tmp_path) == before and not list(tmp_path.rglob("escaped"))
@@ -532,13 +538,13 @@ def test_b25_a_bad_archive_is_refused_and_nothing_leaves_it(tmp_path, spoil, tol
 @pytest.mark.parametrize("layout", ["folder", "redwood"])
 def test_b27_a_scan_without_its_finished_marker_is_made_again(tmp_path, layout):
     scans, store = LAYOUTS[layout](tmp_path / "source"), tmp_path / "store"
-    assert sightline("import", scans.source, store, "--workers", 0).exit_code == 0
+    assert sightline("import", scans.source, store, "--no-verify", "--workers", 0).exit_code == 0
     whole = {path.relative_to(store): path.stat().st_size for path in (store / scans.scan_id).rglob("*") if path.is_file()}
     (store / scans.scan_id / "finished.json").unlink()
     for path in sorted((store / scans.scan_id).iterdir())[:2]:
         if path.is_file() and not path.is_symlink():
             path.write_bytes(b"half")
-    done = sightline("import", scans.source, store, "--workers", 0)
+    done = sightline("import", scans.source, store, "--no-verify", "--workers", 0)
     assert done.exit_code == 0, done.output
     assert {path.relative_to(store): path.stat().st_size for path in (store / scans.scan_id).rglob("*") if path.is_file()} == whole
     expect_whole(store, finished={scans.scan_id, scans.neighbour_id})
@@ -547,12 +553,12 @@ def test_b27_a_scan_without_its_finished_marker_is_made_again(tmp_path, layout):
 @pytest.mark.parametrize("layout", ["folder", "redwood", "sevenscenes", "tum"])
 def test_b28_a_source_that_changed_is_imported_again_and_one_that_did_not_is_left(tmp_path, layout):
     scans, store = LAYOUTS[layout](tmp_path / "source"), tmp_path / "store"
-    first = sightline("import", scans.source, store, *scans.options, "--workers", 0)
+    first = sightline("import", scans.source, store, *scans.options, "--no-verify", "--workers", 0)
     made = (store / scans.scan_id / "finished.json").read_text()
-    assert first.exit_code == 0 and sightline("import", scans.source, store, *scans.options, "--workers", 0).exit_code == 0
+    assert first.exit_code == 0 and sightline("import", scans.source, store, *scans.options, "--no-verify", "--workers", 0).exit_code == 0
     assert (store / scans.scan_id / "finished.json").read_text() == made
     infinite(1)(scans)
-    again = sightline("import", scans.source, store, *scans.options, "--workers", 0)
+    again = sightline("import", scans.source, store, *scans.options, "--no-verify", "--workers", 0)
     line = next(line for line in again.stdout.splitlines() if line.startswith(f"{scans.scan_id} "))
     assert again.exit_code == 0 and "7 frames, 1 skipped (pose_not_finite 1)" in line
 
@@ -564,7 +570,7 @@ def test_b20_a_bit_of_a_jpeg_that_rots_after_the_import_is_found_by_its_hash(tmp
     for path in scans.color:
         Image.open(path).save(path.with_suffix(".jpg"), quality=95)
         path.unlink()
-    assert sightline("import", scans.source, store, "--copy-images", "--workers", 0).exit_code == 0
+    assert sightline("import", scans.source, store, "--copy-images", "--no-verify", "--workers", 0).exit_code == 0
     assert SceneStore(store).check_files(scans.scan_id) >= true.NUM_FRAMES
     path = next(path for path in sorted((store / scans.scan_id).rglob("*.jpg")) if "3" in path.stem)
     content = bytearray(path.read_bytes())
