@@ -153,7 +153,7 @@ def _image(image: Any, record: Mapping[str, Any], *, where: str) -> InfoImage:
 
 def _path(image: Mapping[str, Any], key: str, *, where: str) -> str:
     path = image.get(key)
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str) or not path or not path.isprintable():
         raise CaptureError(f"{where}: key '{key}': expected a path, found {_said(path)}")
     return path
 
