@@ -21,7 +21,7 @@ from sightline.geometry.cameras import Intrinsics
 
 from timing import interleaved, ratio, row
 
-ROUNDS = 5
+ROUNDS = 9
 NUM_FRAMES = 24
 NUM_VIEWS = 8
 COLOUR = Intrinsics(fx=1170.2, fy=1170.2, cx=647.7, cy=483.7, width=1296, height=968)

@@ -236,3 +236,15 @@ def test_deflated_depth_of_any_kind_is_the_map_that_was_stored(tmp_path_factory,
     path.write_bytes(header + layout.sens_frame(np.eye(4), b"\xff\xd8\xff", zlib.compress(stored.tobytes(), level)) + struct.pack("<Q", 0))
     with SensFile(path) as sens:
         assert len(sens) == 1 and np.array_equal(sens.depth(0), stored)
+
+
+def test_one_scan_is_found_without_looking_through_the_others(turned, tmp_path, monkeypatch):
+    monkeypatch.setattr("sightline.captures.scannet.find_scans", lambda root: pytest.fail("looked through all of them"))
+    for root in (turned, turned / "scans"):
+        assert ScanNetReader(root, {}).source_files("scene0123_00")[0].name == "scene0123_00.sens"
+
+
+def test_a_scan_that_is_not_there_is_refused_with_those_that_are(turned):
+    for scan_id in ("scene0124_00", "../scans/scene0123_00", ""):
+        with pytest.raises(CaptureError, match="expected one of the scans scene0123_00, found"):
+            ScanNetReader(turned, {}).source_files(scan_id)

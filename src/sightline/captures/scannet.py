@@ -9,7 +9,7 @@ from sightline.captures.capture import Capture
 from sightline.captures.label_tables import FILE_NAME, LabelRow, read_label_table
 from sightline.captures.options import scan_options
 from sightline.captures.scannet_export import exported_files, read_exported
-from sightline.captures.scannet_files import SPLITS, ScanFiles, find_scans, listed_scans
+from sightline.captures.scannet_files import SPLITS, ScanFiles, find_scan, find_scans, listed_scans
 from sightline.captures.scannet_frames import Recording, read_recording
 from sightline.captures.scannet_instances import refuse_shifted, write_instances
 from sightline.captures.scannet_objects import AnnotatedObjects, Annotation, objects_in_world, read_annotation
@@ -113,6 +113,9 @@ class ScanNetReader:
         return scans
 
     def _scan(self, scan_id: str) -> ScanFiles:
+        named = find_scan(self.root, scan_id)
+        if named is not None:
+            return named
         scans = self._scans()
         if scan_id not in scans:
             raise CaptureError(f"{self.root}: expected one of the scans {', '.join(list(scans)[:12])}, found '{scan_id}'")

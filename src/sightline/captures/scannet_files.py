@@ -71,6 +71,18 @@ def find_scans(root: Path) -> Iterator[ScanFiles]:
                 yield from _scans_in(child)
 
 
+def find_scan(root: Path, scan_id: str) -> ScanFiles | None:
+    """One scan where its folder is named as it is, without looking through the other thousand; None where it is not so."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", scan_id):
+        return None
+    for place in ("", *SCAN_FOLDERS):
+        folder = root / place / scan_id
+        found = next((files for files in _scans_in(folder) if files.scan_id == scan_id), None) if folder.is_dir() else None
+        if found is not None:
+            return found
+    return None
+
+
 def listed_scans(root: Path, split: str) -> list[str] | None:
     """The ids of a split's list (`scannetv2_train.txt`) that lies at or beside `root`, None where there is none. Raises CaptureError."""
     base = root.parent if root.is_file() else root
