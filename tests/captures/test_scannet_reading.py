@@ -248,3 +248,19 @@ def test_a_scan_that_is_not_there_is_refused_with_those_that_are(turned):
     for scan_id in ("scene0124_00", "../scans/scene0123_00", ""):
         with pytest.raises(CaptureError, match="expected one of the scans scene0123_00, found"):
             ScanNetReader(turned, {}).source_files(scan_id)
+
+
+def test_a_depth_map_with_a_flipped_bit_is_never_given(tmp_path):
+    """B20: the checksum of the stream is looked at."""
+    rng = np.random.default_rng(4)
+    path, camera = tmp_path / "flipped.sens", true.SMALL.resized(width=40, height=30)
+    header = layout.sens_header(colour=true.SMALL, depth=camera, num_frames=200)
+    whole = zlib.compress(np.repeat(rng.integers(0, 4000, size=300), 4).astype("<u2").tobytes())
+    frames = []
+    for _ in range(200):
+        flipped = bytearray(whole)
+        flipped[int(rng.integers(2, len(whole)))] ^= 1 << int(rng.integers(0, 8))
+        frames.append(layout.sens_frame(np.eye(4), b"\xff\xd8\xff", bytes(flipped)))
+    path.write_bytes(header + b"".join(frames))
+    with SensFile(path) as sens:
+        assert len(sens) == 200 and all(sens.depth(index) is None for index in range(200))
