@@ -1,11 +1,11 @@
 """Writes the true room as `.r3d` files of Record3D, of a newer and an older version."""
 
+import importlib.util
 import io
 import json
 import zipfile
 from pathlib import Path
 
-import liblzfse
 import numpy as np
 import true_room as true
 from layout_strayscanner import arkit_pose
@@ -36,6 +36,8 @@ def members(
     *, camera: Intrinsics, said: Intrinsics, depth_camera: Intrinsics, newer: bool, poses: list[list[float]] | None = None
 ) -> dict[str, bytes]:
     """Everything in one recording. `said` is the camera at the size that the metadata speak of."""
+    import liblzfse
+
     metadata = {
         "w": said.width,
         "h": said.height,
@@ -100,4 +102,4 @@ def older(folder: Path) -> true.Written:
     return written(folder, "my_room", camera=PORTRAIT, depth_camera=LIDAR)
 
 
-VARIANTS = {"newer": newer, "older": older}
+VARIANTS = {"newer": newer, "older": older} if importlib.util.find_spec("liblzfse") else {}  # the extra `record3d`

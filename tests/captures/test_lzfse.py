@@ -3,12 +3,13 @@
 import builtins
 import struct
 
-import liblzfse
 import numpy as np
 import pytest
 
 from sightline.captures.lzfse import inflated
 from sightline.errors import CaptureError, MissingExtraError
+
+liblzfse = pytest.importorskip("liblzfse", reason="the extra `record3d` is not installed")
 
 RNG = np.random.default_rng(0)
 PAYLOADS = {

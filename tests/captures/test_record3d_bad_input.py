@@ -5,7 +5,6 @@ import re
 import zipfile
 
 import layout_record3d as layout
-import liblzfse
 import numpy as np
 import pytest
 import true_room as true
@@ -13,6 +12,8 @@ from spoiling import halved, read, refusal
 
 from sightline.captures.record3d import Record3DReader
 from sightline.errors import CaptureError, UnknownNameError
+
+liblzfse = pytest.importorskip("liblzfse", reason="the extra `record3d` is not installed")
 
 SCAN = "2024-05-01--10-11-12"
 

@@ -153,6 +153,8 @@ def _refuse_sizes(frames: Sequence[Frame], *, where: str) -> None:
     first = frames[0]
     for frame in frames[1:]:
         for kind in ("intrinsics", "depth_intrinsics"):
+            if kind == "depth_intrinsics" and None in (frame.depth_path, first.depth_path):
+                continue
             mine, wanted = _size(getattr(frame, kind)), _size(getattr(first, kind))
             if mine != wanted:
                 raise CaptureError(

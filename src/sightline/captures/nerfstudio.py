@@ -18,6 +18,7 @@ from sightline.captures.images import MAX_PIXELS, image_size
 from sightline.captures.lens_images import LensImages, with_depth_cameras
 from sightline.captures.options import ScanOptions, UpAxis, scan_options
 from sightline.captures.poses import pose_problem
+from sightline.captures.safe_npz import read_npy
 from sightline.captures.scan_folders import refuse_split
 from sightline.captures.scannetpp_scenes import is_scene
 from sightline.captures.transforms_json import Transforms, TransformsFrame, read_transforms
@@ -207,10 +208,7 @@ def _is_array(depth_name: str | None) -> bool:
 
 def _array(path: Path) -> np.ndarray:
     """`(H, W)` depth of an .npy file, in its own unit. Raises CaptureError."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a header that lies about its size is refused before memory is
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise CaptureError(f"{path}: expected an .npy array, found a file that does not load as one ({error})") from error
+    array = read_npy(path)
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if array.ndim != 2 or array.dtype.kind not in "fu" or not 0 < array.size <= MAX_PIXELS:
         raise CaptureError(f"{path}: expected an array of shape (height, width), found {array.dtype} {array.shape}")

@@ -1,5 +1,6 @@
 """Point tracks as a file of plain arrays and back."""
 
+import tokenize
 import zipfile
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def read_tracks(path: Path) -> PointTracks:
                 visible=arrays["visible"],
                 object_ids=arrays["object_ids"] if "object_ids" in arrays else None,
             )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile) as error:
         raise CaptureError(f"{path}: expected tracks of points, found {error}") from error
     times, points = len(tracks.frame_ids), tracks.visible.shape[-1]
     if tracks.points_camera.shape != (times, points, 3) or tracks.visible.shape != (times, points):

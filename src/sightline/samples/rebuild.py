@@ -43,7 +43,8 @@ def sources_of(store: SceneStore, scan_ids: Sequence[str]) -> list[dict[str, Any
 def check_images(dataset: Path, store: SceneStore, *, scan_ids: Collection[str] | None) -> int:
     """Compare the images of a store with those that a data set was made from; how many scans were compared.
 
-    Only `scan_ids` where they are given. Nothing is hashed again: the store's own hashes are compared. Raises DataError naming the first scan that differs or is missing.
+    Only `scan_ids` where they are given. Nothing is hashed again: the store's own hashes are compared. Raises DataError naming the
+    first scan that differs or is missing.
     """
     wanted: dict[str, tuple[str, str]] = {}
     for source in _sources(dataset):
