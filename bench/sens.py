@@ -14,9 +14,9 @@ import numpy as np
 
 from sightline.captures.procedural import RoomsOptions, build_room, render
 from sightline.captures.procedural.walk import walk
-from sightline.captures.scannet_frames import read_recording
-from sightline.captures.scannet_options import ScanNetOptions
-from sightline.captures.sens import SensFile
+from sightline.captures.scannet.frames import read_recording
+from sightline.captures.scannet.options import ScanNetOptions
+from sightline.captures.scannet.sens import SensFile
 from sightline.geometry.cameras import Intrinsics
 
 from timing import interleaved, ratio, row
@@ -112,7 +112,7 @@ def peak_mb(path: Path) -> float:
     """Peak resident memory of a process of its own that takes the recording in."""
     code = (
         "import sys, tempfile; from pathlib import Path\n"
-        "from sightline.captures.scannet_frames import read_recording; from sightline.captures.scannet_options import ScanNetOptions\n"
+        "from sightline.captures.scannet.frames import read_recording; from sightline.captures.scannet.options import ScanNetOptions\n"
         "with tempfile.TemporaryDirectory() as folder: read_recording(Path(sys.argv[1]), ScanNetOptions(), workspace=Path(folder))\n"
         "sys.stdout.write([line for line in open('/proc/self/status') if line.startswith('VmHWM')][0].split()[1])"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.captures.archives import SafeZip
+from sightline.captures.containers.archives import SafeZip
 from sightline.errors import CaptureError
 
 

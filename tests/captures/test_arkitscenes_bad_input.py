@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from spoiling import copied, expect_verdict, halved, not_text, read, refusal, rewritten, with_line
 
-from sightline.captures.arkitscenes import ArkitScenesReader
+from sightline.captures.arkitscenes.reader import ArkitScenesReader
 from sightline.errors import CaptureError, UnknownNameError
 
 

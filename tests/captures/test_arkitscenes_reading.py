@@ -8,8 +8,8 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 from spoiling import read, rewritten
 
-from sightline.captures.arkit_trajectory import rotations_from_axis_angle
-from sightline.captures.arkitscenes import ArkitScenesReader
+from sightline.captures.arkitscenes.reader import ArkitScenesReader
+from sightline.captures.arkitscenes.trajectory import rotations_from_axis_angle
 from sightline.captures.frame_images import stored_depth
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.captures.colmap import ColmapReader
+from sightline.captures.colmap.reader import ColmapReader
 from sightline.errors import SightlineError
 
 

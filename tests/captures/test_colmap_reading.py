@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import true_room as true
 
-from sightline.captures.colmap import ColmapReader
-from sightline.captures.colmap_files import read_model
-from sightline.captures.colmap_model import PARAMETERS, ColmapCamera, lens_camera
+from sightline.captures.colmap.files import read_model
+from sightline.captures.colmap.model import PARAMETERS, ColmapCamera, lens_camera
+from sightline.captures.colmap.reader import ColmapReader
 from sightline.captures.frame_images import frame_depth_m
 from sightline.errors import CaptureError, UnknownNameError
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from spoiling import copied, expect_verdict, halved, read, refusal
 
-from sightline.captures.embodiedscan import EmbodiedScanReader
+from sightline.captures.embodiedscan.reader import EmbodiedScanReader
 from sightline.errors import CaptureError
 
 RECORD = layout.scannet_record()

@@ -10,8 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 from spoiling import copied, read
 
-from sightline.captures.embodiedscan import EmbodiedScanReader
-from sightline.captures.embodiedscan_infos import rotation_of_zxy
+from sightline.captures.embodiedscan.infos import rotation_of_zxy
+from sightline.captures.embodiedscan.reader import EmbodiedScanReader
 
 RECORD = layout.scannet_record()
 

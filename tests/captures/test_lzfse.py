@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from sightline.captures.lzfse import inflated
+from sightline.captures.containers.lzfse import inflated
 from sightline.errors import CaptureError, MissingExtraError
 
 liblzfse = pytest.importorskip("liblzfse", reason="the extra `record3d` is not installed")

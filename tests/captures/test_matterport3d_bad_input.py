@@ -11,7 +11,7 @@ import true_room as true
 from PIL import Image
 from spoiling import copied, expect_verdict, halved, not_text, read, refusal, rewritten, with_line
 
-from sightline.captures.matterport3d import Matterport3DReader
+from sightline.captures.matterport3d.reader import Matterport3DReader
 from sightline.errors import CaptureError
 
 CONF = Path("undistorted_camera_parameters") / f"{layout.HOUSE}.conf"

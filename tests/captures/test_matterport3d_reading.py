@@ -12,8 +12,8 @@ from PIL import Image
 from spoiling import read
 
 from sightline.captures.frame_images import frame_depth_m
-from sightline.captures.matterport3d_house import read_house
-from sightline.captures.matterport3d_views import conf_files, conf_views
+from sightline.captures.matterport3d.house import read_house
+from sightline.captures.matterport3d.views import conf_files, conf_views
 from sightline.captures.poses import OPENCV_FROM_OPENGL
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from plyfile import PlyData, PlyElement
 
-from sightline.captures.meshes import read_ply
+from sightline.captures.containers.meshes import read_ply
 from sightline.errors import CaptureError
 
 CORNERS = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 2.0, 0.0], [0.0, 2.0, 0.5], [0.5, 1.0, 2.0]])

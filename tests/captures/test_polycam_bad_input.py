@@ -12,7 +12,7 @@ from PIL import Image
 from spoiling import halved, read, refusal
 
 from sightline.captures.detect import find_reader
-from sightline.captures.polycam import PolycamReader
+from sightline.captures.polycam.reader import PolycamReader
 from sightline.errors import CaptureError, UnknownNameError
 
 FIRST, THIRD = layout.stamps()[0], layout.stamps()[2]

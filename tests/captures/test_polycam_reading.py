@@ -9,7 +9,7 @@ from spoiling import read
 
 from sightline.captures.frame_images import stored_depth
 from sightline.captures.images import read_rgb
-from sightline.captures.polycam import PolycamReader
+from sightline.captures.polycam.reader import PolycamReader
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 import true_room as true
 from spoiling import halved, read, refusal
 
-from sightline.captures.record3d import Record3DReader
+from sightline.captures.record3d.reader import Record3DReader
 from sightline.errors import CaptureError, UnknownNameError
 
 liblzfse = pytest.importorskip("liblzfse", reason="the extra `record3d` is not installed")

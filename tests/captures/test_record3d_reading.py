@@ -12,7 +12,7 @@ from spoiling import read
 
 from sightline.captures.capture import Capture
 from sightline.captures.frame_images import frame_depth_m, stored_depth
-from sightline.captures.record3d import Record3DReader
+from sightline.captures.record3d.reader import Record3DReader
 from sightline.scenes.verify import verify_capture
 
 

@@ -13,8 +13,9 @@ import layout_roomplan
 import pytest
 from handmade_roomplan import pose, room, save, square_walls
 
-from sightline.captures import roomplan_json, roomplan_usd_shapes
-from sightline.captures.roomplan import RoomPlanReader
+from sightline.captures.roomplan import captured_room as roomplan_json
+from sightline.captures.roomplan import usd_shapes as roomplan_usd_shapes
+from sightline.captures.roomplan.reader import RoomPlanReader
 from sightline.errors import CaptureError, MissingExtraError, SightlineError
 
 

@@ -11,10 +11,10 @@ from sightline.captures.capture import NO_WALL
 from sightline.captures.detect import find_reader
 from sightline.captures.poses import UP_ROTATIONS
 from sightline.captures.records import structure_as_json, structure_from_json
-from sightline.captures.roomplan import RoomPlanReader
-from sightline.captures.roomplan_json import moved, room_plan_of
-from sightline.captures.roomplan_loops import closed_loops
-from sightline.captures.roomplan_structure import plan_line
+from sightline.captures.roomplan.captured_room import moved, room_plan_of
+from sightline.captures.roomplan.loops import closed_loops
+from sightline.captures.roomplan.reader import RoomPlanReader
+from sightline.captures.roomplan.structure import plan_line
 from sightline.errors import CaptureError
 from sightline.geometry.shapes import polygon_area, stands_upright
 from sightline.geometry.transforms import apply, rigid, yaw_matrix
@@ -271,7 +271,7 @@ def test_files_become_scans_by_their_names(tmp_path):
     assert capture.notes["convention"]["up_axis"] == "+y" and capture.notes["version"] == 2
     save(room(), single.with_name("Attic_2.json"))
     with pytest.raises(CaptureError, match="expected scans of different names, found 'Attic_2' again"):
-        reader.scan_ids("all")
+        RoomPlanReader(single.parent, {}).scan_ids("all")
 
 
 def test_scans_with_pictures_and_our_own_structure_are_left_to_others(tmp_path):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from sightline.captures.containers.safe_npz import SafeNpz, read_npy
 from sightline.captures.poses import read_pose_list
-from sightline.captures.safe_npz import SafeNpz, read_npy
 from sightline.errors import CaptureError
 
 

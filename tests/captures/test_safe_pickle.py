@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from sightline.captures.safe_pickle import load_to, read_pickle
+from sightline.captures.containers.safe_pickle import load_to, read_pickle
 from sightline.errors import CaptureError
 
 VALUES = {
@@ -138,7 +138,7 @@ def hostile(canary: str) -> dict[str, bytes]:
         "operator_attrgetter": calls("operator", "attrgetter", "system"),
         "pickle_loads": calls("pickle", "loads", "x"),
         "torch_storage": calls("torch.storage", "_load_from_bytes", "x"),
-        "own_module": calls("sightline.captures.safe_pickle", "subprocess.getoutput", touch),
+        "own_module": calls("sightline.captures.containers.safe_pickle", "subprocess.getoutput", touch),
         "own_main": calls("__main__", "_Allowed", touch),
         "object_array": pickle.dumps(np.array([Calls(os.system, touch)], dtype=object)),
         "object_array_plain": pickle.dumps(np.array([None, "x"], dtype=object)),
@@ -264,7 +264,7 @@ def test_limits_that_a_scheduler_set_are_kept(tmp_path):
     path.write_bytes(pickle.dumps([np.eye(3)]))
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_CPU, (20, 20))\n"
-        "from pathlib import Path; from sightline.captures.safe_pickle import read_pickle\n"
+        "from pathlib import Path; from sightline.captures.containers.safe_pickle import read_pickle\n"
         f"assert len(read_pickle(Path({str(path)!r}))) == 1"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

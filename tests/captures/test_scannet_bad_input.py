@@ -18,7 +18,7 @@ from PIL import Image
 from plyfile import PlyData, PlyElement
 
 from sightline.captures.capture import Capture
-from sightline.captures.scannet import ScanNetReader
+from sightline.captures.scannet.reader import ScanNetReader
 from sightline.errors import CaptureError, SightlineError
 
 SCAN = "scene0011_01"

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightline.captures.detect import find_reader
-from sightline.captures.label_tables import read_label_table
-from sightline.captures.scannet import ScanNetReader
-from sightline.captures.scannet_frames import seconds
-from sightline.captures.sens import SensFile
+from sightline.captures.scannet.frames import seconds
+from sightline.captures.scannet.label_tables import read_label_table
+from sightline.captures.scannet.reader import ScanNetReader
+from sightline.captures.scannet.sens import SensFile
 from sightline.errors import CaptureError, ConfigError
 from sightline.geometry.boxes import box_around
 from sightline.geometry.transforms import apply
@@ -239,7 +239,7 @@ def test_deflated_depth_of_any_kind_is_the_map_that_was_stored(tmp_path_factory,
 
 
 def test_one_scan_is_found_without_looking_through_the_others(turned, tmp_path, monkeypatch):
-    monkeypatch.setattr("sightline.captures.scannet.find_scans", lambda root: pytest.fail("looked through all of them"))
+    monkeypatch.setattr("sightline.captures.scannet.reader.find_scans", lambda root: pytest.fail("looked through all of them"))
     for root in (turned, turned / "scans"):
         assert ScanNetReader(root, {}).source_files("scene0123_00")[0].name == "scene0123_00.sens"
 

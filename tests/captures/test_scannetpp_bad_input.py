@@ -12,7 +12,7 @@ import pytest
 import true_room as true
 from PIL import Image
 
-from sightline.captures.scannetpp import ScanNetPPReader
+from sightline.captures.scannetpp.reader import ScanNetPPReader
 from sightline.errors import SightlineError
 
 SMALL_MESH = (  # a triangle of two objects' vertices

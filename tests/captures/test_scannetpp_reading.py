@@ -11,11 +11,11 @@ import pytest
 import true_room as true
 from test_scannetpp_bad_input import gone, read, scenes, small_scan  # noqa: F401
 
-from sightline.captures import mesh_depth
-from sightline.captures.depth_bin import PER_MAP, STREAM, depth_maps, encoding
 from sightline.captures.frame_images import frame_depth_m
-from sightline.captures.mesh_depth import MeshCaster, at_most
-from sightline.captures.scannetpp import ScanNetPPReader
+from sightline.captures.scannetpp import mesh_depth
+from sightline.captures.scannetpp.depth_bin import PER_MAP, STREAM, depth_maps, encoding
+from sightline.captures.scannetpp.mesh_depth import MeshCaster, at_most
+from sightline.captures.scannetpp.reader import ScanNetPPReader
 from sightline.errors import CaptureError, MissingExtraError
 
 ENCODINGS = {
@@ -138,7 +138,7 @@ def test_a_scene_without_a_laser_scan_has_no_objects_and_one_without_faces_no_de
 
 
 def test_without_the_ray_caster_pictures_have_no_depth_unless_it_is_asked_for(scenes, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("sightline.captures.scannetpp.is_available", lambda: False)
+    monkeypatch.setattr("sightline.captures.scannetpp.reader.is_available", lambda: False)
     assert read(scenes["dslr"]).frames[0].depth_path is None
     with pytest.raises(MissingExtraError, match=r"'embreex' is needed here .* pip install 'sightline\[mesh\]'"):
         read(scenes["dslr"], depth="mesh")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from spoiling import copied, halved, not_text, read, refusal, rewritten, with_line
 
-from sightline.captures.strayscanner import StrayScannerReader
+from sightline.captures.strayscanner.reader import StrayScannerReader
 from sightline.errors import CaptureError, UnknownNameError
 
 START = {"no_depth_yet": layout.FIRST}  # the recording's first frames have no depth

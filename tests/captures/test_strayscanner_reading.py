@@ -9,7 +9,7 @@ from spoiling import read, rewritten
 
 from sightline.captures.frame_images import stored_depth
 from sightline.captures.images import read_rgb
-from sightline.captures.strayscanner import StrayScannerReader
+from sightline.captures.strayscanner.reader import StrayScannerReader
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import true_room as true
 from PIL import Image
 from spoiling import copied, expect_verdict, halved, not_text, read, refusal, rewritten
 
-from sightline.captures.threerscan import ThreeRScanReader
+from sightline.captures.threerscan.reader import ThreeRScanReader
 from sightline.errors import CaptureError
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sightline.captures.videos import extract_frames, video_frames, video_size
+from sightline.captures.containers.videos import extract_frames, video_frames, video_size
 from sightline.errors import CaptureError
 
 COUNT = 12

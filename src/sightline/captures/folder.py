@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,7 +55,7 @@ class FolderReader:
     def scan_ids(self, split: str) -> Sequence[str]:
         if split != "all":
             raise CaptureError(f"{self.root}: expected split 'all' (a folder of own scans has no other), found '{split}'")
-        return tuple(self._folders())
+        return tuple(self._folders)
 
     def source_files(self, scan_id: str) -> Sequence[Path]:
         """Every file below the scan's folder."""
@@ -66,11 +67,12 @@ class FolderReader:
         return read_folder(folder, read_options(folder, self.options), scan_id=scan_id)
 
     def _folder(self, scan_id: str) -> Path:
-        folders = self._folders()
+        folders = self._folders
         if scan_id not in folders:
             raise CaptureError(f"{self.root}: expected one of the scans {', '.join(folders)}, found '{scan_id}'")
         return folders[scan_id]
 
+    @cached_property
     def _folders(self) -> dict[str, Path]:
         """Scan id -> folder. A root without any scan in it is read as one, so that its error says what is missing."""
         folders: dict[str, Path] = {}

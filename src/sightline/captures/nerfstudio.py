@@ -10,6 +10,7 @@ from pydantic import Field
 from sightline.captures import layouts
 from sightline.captures.assemble import StoredConvention, StoredFrame, assemble
 from sightline.captures.capture import Capture, SkippedFrame
+from sightline.captures.containers.safe_npz import read_npy
 from sightline.captures.distortion import LensCamera
 from sightline.captures.float_depth import QUANTISED_M, quantised
 from sightline.captures.folder import id_of
@@ -18,9 +19,8 @@ from sightline.captures.images import MAX_PIXELS, image_size
 from sightline.captures.lens_images import LensImages, with_depth_cameras
 from sightline.captures.options import ScanOptions, UpAxis, scan_options
 from sightline.captures.poses import pose_problem
-from sightline.captures.safe_npz import read_npy
 from sightline.captures.scan_folders import refuse_split
-from sightline.captures.scannetpp_scenes import is_scene
+from sightline.captures.scannetpp.scenes import is_scene
 from sightline.captures.transforms_json import Transforms, TransformsFrame, read_transforms
 from sightline.config import config
 from sightline.errors import CaptureError

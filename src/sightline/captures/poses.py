@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.captures.safe_npz import read_npy
+from sightline.captures.containers.safe_npz import read_npy
 from sightline.errors import CaptureError
 from sightline.geometry.transforms import ROTATION_TOLERANCE, nearest_rigid, rigid, rigidity_error, rotation_from_quat_wxyz
 

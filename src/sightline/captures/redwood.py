@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -75,15 +76,15 @@ class RedwoodReader:
 
     def scan_ids(self, split: str) -> Sequence[str]:
         refuse_split(split, root=self.root, layout="Redwood")
-        return tuple(self._folders())
+        return tuple(self._folders)
 
     def source_files(self, scan_id: str) -> Sequence[Path]:
         """Every file below the scan's folder."""
-        return layouts.files_below(folder_of(self._folders(), scan_id, root=self.root))
+        return layouts.files_below(folder_of(self._folders, scan_id, root=self.root))
 
     def read(self, scan_id: str, *, workspace: Path) -> Capture:
         """One scan. Raises CaptureError: images that do not pair up, a damaged log, too few poses, a camera of another image size."""
-        folder = folder_of(self._folders(), scan_id, root=self.root)
+        folder = folder_of(self._folders, scan_id, root=self.root)
         options = self.options
         pairs = _pairs(folder, options)
         log = _trajectory(folder, options)
@@ -114,6 +115,7 @@ class RedwoodReader:
             },
         )
 
+    @cached_property
     def _folders(self) -> dict[str, Path]:
         named = self.options.trajectory is not None or self.options.color is not None  # then the usual names need not be there
         folders = scans_below(self.root, _is_scan) or ([self.root] if named and self.root.is_dir() else [])

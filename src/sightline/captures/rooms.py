@@ -1,6 +1,7 @@
 """Procedural scans: written to disk by seed, read back as captures."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -133,14 +134,18 @@ class RoomsReader:
         """All scans, sorted; procedural scans know no split but `all`."""
         if split != "all":
             raise CaptureError(f"{self.root}: expected the split 'all', found '{split}'; procedural scans are split by place later")
-        return sorted(_scan_folders(self.root))
+        return sorted(self._folders)
 
     def source_files(self, scan_id: str) -> Sequence[Path]:
         """Every file below the scan's folder."""
         return files_below(self._folder(scan_id))
 
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        return _scan_folders(self.root)
+
     def _folder(self, scan_id: str) -> Path:
-        folder = _scan_folders(self.root).get(scan_id)
+        folder = self._folders.get(scan_id)
         if folder is None:
             raise CaptureError(f"{self.root}: expected a procedural scan called '{scan_id}', found none")
         return folder

@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from sightline.captures.archives import SafeZip
 from sightline.captures.assemble import MAX_BAD_SHARE, StoredConvention, StoredFrame, assemble
 from sightline.captures.capture import Capture, SkippedFrame
+from sightline.captures.containers.archives import SafeZip
 from sightline.captures.conventions import AUTO
 from sightline.captures.depth_packs import SUFFIX, DepthPackWriter
 from sightline.captures.folder import id_of
@@ -94,7 +95,7 @@ class SevenScenesReader:
 
     def scan_ids(self, split: str) -> Sequence[str]:
         """`all`, or `train` and `test` as the scenes' own lists say."""
-        named = self._named()
+        named = self._named
         if split == "all":
             return tuple(named)
         if split not in SPLITS:
@@ -143,6 +144,7 @@ class SevenScenesReader:
             notes=notes,
         )
 
+    @cached_property
     def _named(self) -> dict[str, _Sequence]:
         found = _sequences(self.root)
         if not found:
@@ -160,7 +162,7 @@ class SevenScenesReader:
         return named
 
     def _sequence(self, scan_id: str) -> _Sequence:
-        named = self._named()
+        named = self._named
         folder_of({key: one.place for key, one in named.items()}, scan_id, root=self.root)
         return named[scan_id]
 

@@ -3,22 +3,23 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from sightline.captures.archives import SafeZip
 from sightline.captures.assemble import MAX_BAD_SHARE, StoredConvention, StoredFrame, assemble
 from sightline.captures.capture import Capture, PointTracks
+from sightline.captures.containers.archives import SafeZip
+from sightline.captures.containers.safe_npz import SafeNpz
 from sightline.captures.conventions import AUTO
 from sightline.captures.folder import id_of
 from sightline.captures.images import image_size
 from sightline.captures.intrinsics import intrinsics_for, read_camera_matrix
 from sightline.captures.layouts import natural
 from sightline.captures.options import ScanOptions, UpAxis, scan_options
-from sightline.captures.safe_npz import SafeNpz
 from sightline.captures.scan_folders import folder_of, refuse_split
 from sightline.config import config
 from sightline.errors import CaptureError
@@ -81,15 +82,15 @@ class TapVid3dReader:
 
     def scan_ids(self, split: str) -> Sequence[str]:
         refuse_split(split, root=self.root, layout="TAPVid-3D")
-        return tuple(self._paths())
+        return tuple(self._paths)
 
     def source_files(self, scan_id: str) -> Sequence[Path]:
         """The clip's one file."""
-        return [folder_of(self._paths(), scan_id, root=self.root)]
+        return [folder_of(self._paths, scan_id, root=self.root)]
 
     def read(self, scan_id: str, *, workspace: Path) -> Capture:
         """One clip. Raises CaptureError: an array missing or damaged, shapes that do not fit, no JPEG bytes, mostly bad poses."""
-        clip = _clip(folder_of(self._paths(), scan_id, root=self.root), self.options)
+        clip = _clip(folder_of(self._paths, scan_id, root=self.root), self.options)
         with SafeNpz(clip.path) as arrays:
             points, visible, hidden = _tracks(arrays)
             places = self.options.chosen(len(points))
@@ -140,6 +141,7 @@ class TapVid3dReader:
             notes=notes,
         )
 
+    @cached_property
     def _paths(self) -> dict[str, Path]:
         """Scan id -> file. Files that cannot be opened are kept, so that their import says what is wrong with them."""
         named: dict[str, Path] = {}

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -85,15 +86,15 @@ class TumReader:
 
     def scan_ids(self, split: str) -> Sequence[str]:
         refuse_split(split, root=self.root, layout="TUM RGB-D")
-        return tuple(self._folders())
+        return tuple(self._folders)
 
     def source_files(self, scan_id: str) -> Sequence[Path]:
         """Every file below the scan's folder."""
-        return layouts.files_below(folder_of(self._folders(), scan_id, root=self.root))
+        return layouts.files_below(folder_of(self._folders, scan_id, root=self.root))
 
     def read(self, scan_id: str, *, workspace: Path) -> Capture:
         """One scan. Raises CaptureError: a list or trajectory missing or damaged, no camera known, too few frames with depth and pose."""
-        folder = folder_of(self._folders(), scan_id, root=self.root)
+        folder = folder_of(self._folders, scan_id, root=self.root)
         options = self.options
         pairs, skipped = _pairs(folder, options)
         trajectory = _trajectory(folder)
@@ -127,6 +128,7 @@ class TumReader:
             notes=notes,
         )
 
+    @cached_property
     def _folders(self) -> dict[str, Path]:
         return by_scan_id(self.root, scans_below(self.root, _is_scan), layout="TUM RGB-D")
 

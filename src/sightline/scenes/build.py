@@ -14,7 +14,7 @@ from typing import Any
 from sightline import __version__
 from sightline.captures.capture import READERS, Capture, CaptureReader
 from sightline.captures.poses import convention_of_notes
-from sightline.captures.roomplan_json import moved, read_captured_room
+from sightline.captures.roomplan.captured_room import moved, read_captured_room
 from sightline.config import as_mapping, build
 from sightline.errors import CaptureError, ConfigError
 from sightline.files import fingerprint

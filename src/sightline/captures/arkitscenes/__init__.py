@@ -1,0 +1,1 @@
+"""ARKitScenes, the `3dod` and the `raw` download."""

@@ -1,0 +1,1 @@
+"""COLMAP models, text and binary."""

@@ -1,0 +1,1 @@
+"""Files of others, opened without trusting them: archives, videos, meshes, arrays, pickled values."""

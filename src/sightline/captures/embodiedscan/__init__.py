@@ -1,0 +1,1 @@
+"""EmbodiedScan infos over scans of four sources."""

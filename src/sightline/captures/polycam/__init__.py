@@ -1,0 +1,1 @@
+"""Polycam raw exports."""

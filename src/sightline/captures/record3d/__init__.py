@@ -1,0 +1,1 @@
+"""Record3D recordings."""

@@ -1,0 +1,1 @@
+"""Apple RoomPlan, JSON and USDZ."""

@@ -1,0 +1,1 @@
+"""ScanNet v2 recordings and exported frames."""

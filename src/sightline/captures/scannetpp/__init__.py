@@ -1,0 +1,1 @@
+"""ScanNet++, iPhone and DSLR."""

@@ -1,0 +1,1 @@
+"""3RScan sequences and rescans."""
