@@ -177,7 +177,7 @@ def test_options_and_ids_that_are_not_known_are_refused(whole, tmp_path):
         PolycamReader(source, {"blur_score": 1})
     with pytest.raises(CaptureError, match="expected split 'all'"):
         PolycamReader(source, {}).scan_ids("train")
-    with pytest.raises(CaptureError, match="expected one of the exports room, found 'x'"):
+    with pytest.raises(CaptureError, match="expected one of the scans room, found 'x'"):
         PolycamReader(source, {}).read("x", workspace=tmp_path)
     with pytest.raises(CaptureError, match="expected a raw export of Polycam"):
         PolycamReader(tmp_path / "nothing", {}).scan_ids("all")

@@ -171,7 +171,7 @@ def test_options_and_ids_that_are_not_known_are_refused(whole, tmp_path):
         Record3DReader(wrote.source, {"up": "+y"})
     with pytest.raises(CaptureError, match="expected split 'all'"):
         Record3DReader(wrote.source, {}).scan_ids("train")
-    with pytest.raises(CaptureError, match="expected one of the recordings 2024-05-01--10-11-12, found 'x'"):
+    with pytest.raises(CaptureError, match="expected one of the scans 2024-05-01--10-11-12, found 'x'"):
         Record3DReader(wrote.source, {}).read("x", workspace=tmp_path)
     with pytest.raises(CaptureError, match="expected an .r3d file"):
         Record3DReader(tmp_path, {}).scan_ids("all")

@@ -71,7 +71,7 @@ CASES = {
     "a frame beyond all": (lambda s: edited(s, 4, 1, "1e18"), "odometry.csv:5: frame: expected a whole number of 0 to 999999"),
     "B33 a frame twice": (lambda s: edited(s, 4, 1, "000002"), "odometry.csv:5: expected every frame once, found frame 2 also at .*csv:4"),
     "B34 a time that is no number": (lambda s: edited(s, 4, 0, "nan"), "odometry.csv:5: timestamp: expected a finite"),
-    "B32 odometry that is no text": (lambda s: not_text(odometry(s)), "odometry.csv: expected UTF-8 text, found byte 0xff at offset 40"),
+    "B32 odometry that is no text": (lambda s: not_text(odometry(s)), "odometry.csv: expected UTF-8, found byte 0xff at offset 40"),
     "B02 one rotation not finite": (lambda s: edited(s, 5, 6, "nan"), START | {"pose_not_finite": 1}),
     "B02 one place infinite": (lambda s: edited(s, 5, 3, "inf"), START | {"pose_not_finite": 1}),
     "B03 one rotation of no length": (lambda s: edited(s, 5, 8, "0.0001"), START | {"pose_not_finite": 1}),

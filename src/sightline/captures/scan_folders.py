@@ -1,6 +1,6 @@
-"""Finds the scans below a folder for readers whose scans are one folder each, and names them."""
+"""Finds the scans below a folder for readers whose scans are one folder or one file each, and names them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sightline.captures.folder import id_of
@@ -18,18 +18,17 @@ def scans_below(root: Path, is_scan: Callable[[Path], bool]) -> list[Path]:
     return sorted((child for child in children if is_scan(child)), key=lambda path: natural(path.name))
 
 
-def by_scan_id(root: Path, folders: list[Path], *, layout: str) -> dict[str, Path]:
-    """Scan id -> folder. Raises CaptureError where there is none, or where two folders make the same id."""
-    if not folders:
-        raise CaptureError(
-            f"{root}: expected a scan in the {layout} layout, or a folder of them, found {'none' if root.exists() else 'nothing'}"
-        )
+def by_scan_id(root: Path, places: Sequence[Path], *, layout: str, expected: str | None = None) -> dict[str, Path]:
+    """Scan id -> folder or file. Raises CaptureError where there is none (of what `expected` says), or where two make the same id."""
+    if not places:
+        wanted = expected or f"a scan in the {layout} layout, or a folder of them"
+        raise CaptureError(f"{root}: expected {wanted}, found {'none' if root.exists() else 'nothing'}")
     named: dict[str, Path] = {}
-    for folder in folders:
-        scan_id = id_of(folder)
+    for place in places:
+        scan_id = id_of(place.with_suffix("") if place.is_file() else place)
         if scan_id in named:
-            raise CaptureError(f"{folder}: scan id '{scan_id}' is already that of {named[scan_id]}; rename one of the folders")
-        named[scan_id] = folder
+            raise CaptureError(f"{place}: scan id '{scan_id}' is already that of {named[scan_id]}; rename one of them")
+        named[scan_id] = place
     return named
 
 

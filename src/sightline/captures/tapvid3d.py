@@ -20,7 +20,7 @@ from sightline.captures.images import image_size
 from sightline.captures.intrinsics import intrinsics_for, read_camera_matrix
 from sightline.captures.layouts import natural
 from sightline.captures.options import ScanOptions, UpAxis, scan_options
-from sightline.captures.scan_folders import folder_of, refuse_split
+from sightline.captures.scan_folders import by_scan_id, folder_of, refuse_split
 from sightline.config import config
 from sightline.errors import CaptureError
 
@@ -144,20 +144,9 @@ class TapVid3dReader:
     @cached_property
     def _paths(self) -> dict[str, Path]:
         """Scan id -> file. Files that cannot be opened are kept, so that their import says what is wrong with them."""
-        named: dict[str, Path] = {}
-        for path in _files(self.root):
-            if _holds_clip(path) is False:
-                continue
-            scan_id = id_of(path.with_suffix(""))
-            if scan_id in named:
-                raise CaptureError(f"{path}: scan id '{scan_id}' is already that of {named[scan_id]}; rename one of the files")
-            named[scan_id] = path
-        if not named:
-            raise CaptureError(
-                f"{self.root}: expected TAPVid-3D clips (.npz with {IMAGES} and {TRACKS[0]}), "
-                f"found {'none' if self.root.exists() else 'nothing'}"
-            )
-        return named
+        places = [path for path in _files(self.root) if _holds_clip(path) is not False]
+        wanted = f"TAPVid-3D clips (.npz with {IMAGES} and {TRACKS[0]})"
+        return by_scan_id(self.root, places, layout="TAPVid-3D", expected=wanted)
 
 
 def _files(root: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sightline.captures.layouts import inside
+from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 
 
@@ -49,12 +50,7 @@ def read_associations(folder: Path, name: str) -> list[tuple[Timed, Timed]]:
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """(line number, words) of every line that is neither empty nor a `#` comment."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise CaptureError(f"{path}: expected a text file, found one that cannot be read ({error})") from error
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#x} at offset {error.start}") from error
+    text = read_text(path)
     rows = [(number, line.partition("#")[0].split()) for number, line in enumerate(text.splitlines(), start=1)]
     return [(number, words) for number, words in rows if words]
 

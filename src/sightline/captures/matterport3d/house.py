@@ -19,6 +19,7 @@ from sightline.captures.segmented import (
     read_segments,
     stored_box_problem,
 )
+from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 
 MAX_BYTES = 256 << 20  # the largest house has 5 MB
@@ -100,12 +101,7 @@ def _region_files(folder: Path) -> list[tuple[Path, Path, Path]]:
 
 
 def _read_records(path: Path) -> _Records:
-    if path.stat().st_size > MAX_BYTES:
-        raise CaptureError(f"{path}: expected at most {MAX_BYTES} bytes, found {path.stat().st_size}")
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
+    text = read_text(path, max_bytes=MAX_BYTES)
     rows = [(number, line.split()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     head = rows[0][1] if rows else []
     if len(head) != 2 or head[0] != "ASCII" or head[1] not in VERSIONS:

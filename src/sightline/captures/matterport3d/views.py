@@ -11,6 +11,7 @@ from sightline.captures.distortion import LensCamera, radial_lens
 from sightline.captures.images import image_size
 from sightline.captures.matrices import camera_matrix, matrix_4x4, pinhole
 from sightline.captures.poses import read_number_rows
+from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 
 RAW, UNDISTORTED = "raw", "undistorted"
@@ -129,7 +130,7 @@ def conf_files(folder: Path) -> tuple[list[ViewFiles], Mapping[str, _Scan]]:
     path = conf_path(folder)
     scans: dict[str, _Scan] = {}
     stated, K = None, None
-    for number, line in enumerate(_conf_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path, max_bytes=MAX_CONF_BYTES).split("\n"), start=1):
         where, words = f"{path}:{number}", line.split()
         match words:
             case ["n_images", count] if count.isdigit():
@@ -165,17 +166,6 @@ def conf_views(chosen: Iterable[ViewFiles], scans: Mapping[str, _Scan]) -> list[
         camera = LensCamera(intrinsics=pinhole(K, size=size, where=f"{scan.where}: intrinsics_matrix"), lens=None)
         views.append(View(files=files, camera=camera, stored_pose=scan.stored_pose, pose_place=scan.where))
     return views
-
-
-def _conf_text(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_CONF_BYTES:
-            raise CaptureError(f"{path}: expected at most {MAX_CONF_BYTES} bytes, found {path.stat().st_size}")
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
-    except OSError as error:
-        raise CaptureError(f"{path}: expected a camera file, found none that can be read ({error})") from error
 
 
 def _conf_view(folder: Path, depth_name: str, color_name: str, *, where: str) -> ViewFiles:

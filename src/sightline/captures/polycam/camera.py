@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.errors import CaptureError, DataError, ShapeError
-from sightline.files import parse_json
+from sightline.captures.containers.json_bytes import json_object
+from sightline.errors import CaptureError, ShapeError
 from sightline.geometry.cameras import Intrinsics
 
 _ENTRIES = [f"t_{row}{column}" for row in range(3) for column in range(4)]
@@ -25,14 +25,7 @@ class KeyframeCamera:
 
 def read_keyframe_camera(content: bytes, where: str) -> KeyframeCamera:
     """One JSON object: `fx fy cx cy width height`, the rows of the pose `t_00` to `t_23`, `blur_score`. Raises CaptureError."""
-    try:
-        values = parse_json(content.decode("utf-8"), where)
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{where}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
-    except DataError as error:
-        raise CaptureError(str(error)) from error
-    if not isinstance(values, dict):
-        raise CaptureError(f"{where}: expected an object with fx, fy, cx, cy, width, height, t_00 to t_23, found {type(values).__name__}")
+    values = json_object(content, where, expected="fx, fy, cx, cy, width, height, t_00 to t_23")
     width, height = (_number(values, key, where) for key in ("width", "height"))
     if width != int(width) or height != int(height):
         raise CaptureError(f"{where}: expected a whole width and height, found {width:g}x{height:g}")

@@ -15,7 +15,6 @@ from sightline.captures.capture import Capture, SkippedFrame
 from sightline.captures.confidence import PACK_NAME, confidence_note, masked, read_confidence
 from sightline.captures.containers.archives import SafeZip
 from sightline.captures.depth_packs import DepthPackWriter
-from sightline.captures.folder import id_of
 from sightline.captures.image_lists import refuse_mostly_skipped
 from sightline.captures.images import image_size, read_uint16
 from sightline.captures.layouts import files_below, natural
@@ -23,7 +22,7 @@ from sightline.captures.options import ScanOptions, scan_options
 from sightline.captures.polycam.camera import KeyframeCamera, read_keyframe_camera
 from sightline.captures.polycam.files import MAX_MEMBER_BYTES, KeyframeFiles, has_keyframes, is_export_archive
 from sightline.captures.poses import OPENCV_FROM_OPENGL, pose_problem
-from sightline.captures.scan_folders import refuse_split
+from sightline.captures.scan_folders import by_scan_id, folder_of, refuse_split
 from sightline.captures.turning import NO_TURN, Turn, turned_camera, turned_colour, turned_pixels, turned_pose, turning_note, upright_turn
 from sightline.config import config
 from sightline.errors import CaptureError
@@ -78,14 +77,14 @@ class PolycamReader:
 
     def source_files(self, scan_id: str) -> Sequence[Path]:
         """The archive, or the files of the folders that are read."""
-        source = self._path(scan_id)
+        source = folder_of(self._paths, scan_id, root=self.root)
         if source.is_file():
             return (source,)
         return tuple(path for name in READ for path in files_below(source / "keyframes" / name))
 
     def read(self, scan_id: str, *, workspace: Path) -> Capture:
         """One export. Raises CaptureError: files missing or damaged, a hostile archive, mostly bad poses."""
-        source, options = self._path(scan_id), self.options
+        source, options = folder_of(self._paths, scan_id, root=self.root), self.options
         with ExitStack() as stack:
             archive = stack.enter_context(SafeZip(source, max_member_bytes=MAX_MEMBER_BYTES)) if source.is_file() else None
             files = KeyframeFiles(source, archive)
@@ -121,23 +120,11 @@ class PolycamReader:
             notes=notes,
         )
 
-    def _path(self, scan_id: str) -> Path:
-        paths = self._paths
-        if scan_id not in paths:
-            raise CaptureError(f"{self.root}: expected one of the exports {', '.join(list(paths)[:12])}, found '{scan_id}'")
-        return paths[scan_id]
-
     @cached_property
     def _paths(self) -> dict[str, Path]:
-        paths: dict[str, Path] = {}
-        for path in _exports(self.root) or ([self.root] if self.root.suffix.lower() == ".zip" else []):
-            scan_id = id_of(path.with_suffix("") if path.is_file() else path)
-            if scan_id in paths:
-                raise CaptureError(f"{path}: scan id '{scan_id}' is already that of {paths[scan_id]}; rename one of them")
-            paths[scan_id] = path
-        if not paths:
-            raise CaptureError(f"{self.root}: expected a raw export of Polycam, a folder or zip archive with keyframes/cameras, found none")
-        return paths
+        places = _exports(self.root) or ([self.root] if self.root.suffix.lower() == ".zip" else [])
+        wanted = "a raw export of Polycam, a folder or zip archive with keyframes/cameras"
+        return by_scan_id(self.root, places, layout="Polycam", expected=wanted)
 
 
 def _exports(root: Path) -> list[Path]:

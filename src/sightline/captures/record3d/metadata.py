@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from sightline.captures.containers.json_bytes import json_object
 from sightline.captures.intrinsics import size_problem
-from sightline.errors import CaptureError, DataError, ShapeError
-from sightline.files import parse_json
+from sightline.errors import CaptureError, ShapeError
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import ROTATION_TOLERANCE, rigid, rotation_from_quat_wxyz
 
@@ -30,14 +30,7 @@ class Record3DMetadata:
 
 def read_metadata(content: bytes, where: str) -> Record3DMetadata:
     """Metadata from its JSON. Raises CaptureError naming the key: missing, of another kind, of another length than the poses."""
-    try:
-        values = parse_json(content.decode("utf-8"), where)
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{where}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
-    except DataError as error:
-        raise CaptureError(str(error)) from error
-    if not isinstance(values, dict):
-        raise CaptureError(f"{where}: expected an object with w, h, K and poses, found {type(values).__name__}")
+    values = json_object(content, where, expected="w, h, K and poses")
     size = (_whole(values, "w", where), _whole(values, "h", where))
     K = _numbers(values.get("K"), 9, f"{where}: K").reshape(3, 3).T  # written column by column
     poses = _rows(values, "poses", 7, where)

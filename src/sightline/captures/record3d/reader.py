@@ -15,7 +15,6 @@ from sightline.captures.confidence import FLOAT_UNIT_M, PACK_NAME, confidence_no
 from sightline.captures.containers.archives import SafeZip
 from sightline.captures.containers.lzfse import inflated
 from sightline.captures.depth_packs import DepthPackWriter
-from sightline.captures.folder import id_of
 from sightline.captures.image_lists import refuse_mostly_skipped
 from sightline.captures.images import MAX_PIXELS, image_size
 from sightline.captures.intrinsics import ASPECT_TOLERANCE
@@ -23,7 +22,7 @@ from sightline.captures.layouts import natural
 from sightline.captures.options import ScanOptions, UpAxis, scan_options
 from sightline.captures.poses import pose_problem
 from sightline.captures.record3d.metadata import Record3DMetadata, read_metadata
-from sightline.captures.scan_folders import refuse_split
+from sightline.captures.scan_folders import by_scan_id, folder_of, refuse_split
 from sightline.config import config
 from sightline.errors import CaptureError
 from sightline.geometry.cameras import Intrinsics
@@ -64,11 +63,11 @@ class Record3DReader:
         return tuple(self._paths)
 
     def source_files(self, scan_id: str) -> Sequence[Path]:
-        return (self._path(scan_id),)
+        return (folder_of(self._paths, scan_id, root=self.root),)
 
     def read(self, scan_id: str, *, workspace: Path) -> Capture:
         """One recording. Raises CaptureError: a damaged or hostile archive, metadata that do not fit it, mostly bad poses."""
-        path, options = self._path(scan_id), self.options
+        path, options = folder_of(self._paths, scan_id, root=self.root), self.options
         with SafeZip(path, max_member_bytes=MAX_MEMBER_BYTES) as archive:
             if METADATA not in archive:
                 raise CaptureError(f"{path}: expected a member '{METADATA}', found none; is this a Record3D recording?")
@@ -97,23 +96,9 @@ class Record3DReader:
             notes=notes,
         )
 
-    def _path(self, scan_id: str) -> Path:
-        paths = self._paths
-        if scan_id not in paths:
-            raise CaptureError(f"{self.root}: expected one of the recordings {', '.join(list(paths)[:12])}, found '{scan_id}'")
-        return paths[scan_id]
-
     @cached_property
     def _paths(self) -> dict[str, Path]:
-        paths: dict[str, Path] = {}
-        for path in _recordings(self.root):
-            scan_id = id_of(path.with_suffix(""))
-            if scan_id in paths:
-                raise CaptureError(f"{path}: scan id '{scan_id}' is already that of {paths[scan_id]}; rename one of the files")
-            paths[scan_id] = path
-        if not paths:
-            raise CaptureError(f"{self.root}: expected an {SUFFIX} file, or a folder of them, found none")
-        return paths
+        return by_scan_id(self.root, _recordings(self.root), layout="Record3D", expected=f"an {SUFFIX} file, or a folder of them")
 
 
 def _recordings(root: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.captures.layouts import natural
+from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 
 SPLITS = ("train", "val", "test")
@@ -98,16 +99,6 @@ def listed_scans(root: Path, split: str) -> list[str] | None:
                 raise CaptureError(f"{path}:{number}: expected a scan id such as scene0000_00, found {line.strip()[:40]!r}")
             ids.append(line.strip())
     return ids
-
-
-def read_text(path: Path) -> str:
-    """A UTF-8 text. Raises CaptureError naming the byte."""
-    try:
-        return path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise CaptureError(f"{path}: expected a text file, found one that cannot be read ({error})") from error
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
 
 
 def _scans_in(folder: Path) -> Iterator[ScanFiles]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.captures.scannet.files import read_text
+from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 
 FILE_NAME = "scannetv2-labels.combined.tsv"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sightline.captures.poses import made_rigid, pose_problem
-from sightline.captures.scannet.files import read_text
+from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 
 NOTED = {

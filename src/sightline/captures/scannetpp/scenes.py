@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 
 _SCENE_ID = re.compile(r"[0-9a-f]{10}")
@@ -40,12 +41,7 @@ def split_lists(root: Path) -> dict[str, Path]:
 
 def read_list(path: Path) -> list[str]:
     """The scene ids of a list, one per line. Raises CaptureError naming file and line."""
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise CaptureError(f"{path}: expected a list of at most {MAX_LIST_BYTES} bytes, found {path.stat().st_size}")
-    try:
-        lines = path.read_bytes().decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
+    lines = read_text(path, max_bytes=MAX_LIST_BYTES).splitlines()
     ids = []
     for number, line in enumerate(lines, start=1):
         word = line.strip()

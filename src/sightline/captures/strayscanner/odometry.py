@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 from sightline.geometry.transforms import ROTATION_TOLERANCE, rigid, rotation_from_quat_wxyz
 
@@ -35,7 +36,7 @@ def read_odometry(path: Path) -> list[OdometryRow]:
     The app multiplies ARKit's rotation with half a turn about the camera's x axis before it writes it (its OdometryEncoder),
     which makes the camera an OpenCV one in an ARKit world.
     """
-    lines = _lines(path)
+    lines = read_text(path).splitlines()
     columns = _columns(lines[0] if lines else "", f"{path}:1")
     rows: list[OdometryRow] = []
     seen: dict[int, str] = {}
@@ -64,15 +65,6 @@ def read_odometry(path: Path) -> list[OdometryRow]:
     if not rows:
         raise CaptureError(f"{path}: expected a line per frame, found none")
     return rows
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_bytes().decode("utf-8").splitlines()
-    except OSError as error:
-        raise CaptureError(f"{path}: expected a text file, found one that cannot be read ({error})") from error
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#x} at offset {error.start}") from error
 
 
 def _columns(head: str, where: str) -> tuple[str, ...]:
