@@ -42,6 +42,17 @@ def smooth_noise(rng: np.random.Generator, size: tuple[int, int], *, cell_px: in
     return cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
 
 
+def structured_light(room, pose: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Depth as such a sensor stores it, millimetres: filtered noise, steps that grow with the square of the distance, holes."""
+    depth_m = np.nan_to_num(render(room, DEPTH, pose).depth_m, nan=0.0)
+    noise = smooth_noise(rng, (DEPTH.width, DEPTH.height), cell_px=DEPTH_NOISE_PX, channels=1)
+    step_m = np.maximum(0.001, 0.00285 * depth_m**2)  # of structured light: Khoshelham and Elberink 2012
+    stepped = np.rint(np.rint((depth_m + 0.0015 * depth_m**2 * noise) / step_m) * step_m * 1000.0)
+    hole = cv2.resize(rng.uniform(size=(60, 80)).astype(np.float32), (DEPTH.width, DEPTH.height)) > 0.9
+    stepped[hole | (depth_m <= 0)] = 0
+    return np.clip(stepped, 0, 65534).astype(np.uint16)
+
+
 def one_frame(room, pose: np.ndarray, rng: np.random.Generator) -> tuple[bytes, bytes]:
     """A rendered view with sensor noise: JPEG bytes of the usual size, deflated depth with holes and steps that grow with distance."""
     rgb = render(room, COLOUR, pose).rgb.astype(np.float32)
@@ -51,13 +62,7 @@ def one_frame(room, pose: np.ndarray, rng: np.random.Generator) -> tuple[bytes, 
     for quality in range(60, 96, 5):
         _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         best = encoded.tobytes() if len(encoded) <= BYTES_COLOUR or not best else best
-    depth_m = np.nan_to_num(render(room, DEPTH, pose).depth_m, nan=0.0)
-    noise = smooth_noise(rng, (DEPTH.width, DEPTH.height), cell_px=DEPTH_NOISE_PX, channels=1)
-    step_m = np.maximum(0.001, 0.00285 * depth_m**2)  # of structured light: Khoshelham and Elberink 2012
-    stepped = np.rint(np.rint((depth_m + 0.0015 * depth_m**2 * noise) / step_m) * step_m * 1000.0)
-    hole = cv2.resize(rng.uniform(size=(60, 80)).astype(np.float32), (DEPTH.width, DEPTH.height)) > 0.9
-    stepped[hole | (depth_m <= 0)] = 0
-    return best, zlib.compress(np.clip(stepped, 0, 65534).astype("<u2").tobytes())
+    return best, zlib.compress(structured_light(room, pose, rng).astype("<u2").tobytes())
 
 
 def write_sens(path: Path, frames: list[tuple[bytes, bytes, np.ndarray]], *, count: int) -> None:

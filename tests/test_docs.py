@@ -45,3 +45,33 @@ def test_every_key_of_a_capture_file_is_documented():
 
     page = (ROOT / "docs" / "own_scan.md").read_text("utf-8")
     assert [name for name in OPTION_NAMES if f"`{name}`" not in page] == []
+
+
+def test_every_scan_format_has_a_row_and_a_page_that_names_its_command():
+    from sightline.captures import READERS
+
+    table = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    for name in READERS:
+        assert f"| `{name}` |" in table, name
+        if name not in ("rooms", "folder"):
+            page = (ROOT / "docs" / "formats" / f"{name}.md").read_text("utf-8")
+            assert "sightline import" in page and "icence" in page, name
+
+
+def test_every_option_of_a_reader_stands_on_its_page():
+    import importlib
+    import inspect
+
+    from sightline.captures import READERS
+    from sightline.captures.options import ScanOptions
+
+    for name in READERS:
+        if name in ("rooms", "folder"):
+            continue
+        module = importlib.import_module(READERS[name].__module__)
+        page = (ROOT / "docs" / "formats" / f"{name}.md").read_text("utf-8")
+        own = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, ScanOptions) and kind is not ScanOptions]
+        assert own, name
+        for kind in own:
+            missing = [key for key in kind.__dataclass_fields__ if key not in ScanOptions.__dataclass_fields__ and f"`{key}" not in page]
+            assert missing == [], (name, missing)

@@ -66,7 +66,9 @@ def verdict_lines(result: Mapping[str, Any]) -> list[str]:
     ]
     lines += [f"  re-encoded {text}" for text in result["reencoded"]]
     if not result["is_metric"]:
-        lines.append("  metres not known: the layout has no unit; give it where you know it")
+        fits = result["depth_unit_checked"]
+        what = "metres are those of the depth images, which the poses fit" if fits else "metres not known"
+        lines.append(f"  {what}: the layout itself has no unit{'' if fits else '; give world_unit_m=METRES where you know it'}")
     if result["pairs_checked"] is None:
         return [*lines, f"  conventions not checked ({_why_not(result)})"]
     lines.append(
