@@ -86,6 +86,8 @@ def pair_facts(poses: np.ndarray, *, overlap: float = 0.5) -> PairFacts:
         first=first.astype(np.int32),
         second=second.astype(np.int32),
         overlap=np.full(len(first), overlap),
+        first_in_second=np.full(len(first), 2.0 * overlap / (1.0 + overlap)),  # both see as much
+        second_in_first=np.full(len(first), 2.0 * overlap / (1.0 + overlap)),
         distance_m=np.linalg.norm(steps_m, axis=1),
         displacement_m=steps_m,
         yaw_deg=nothing,

@@ -1,15 +1,16 @@
 """The contract of facts: what was measured of one scene, as tables with units, all that a question may look at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from sightline.captures.capture import SceneObject, Structure
 from sightline.geometry.cameras import Intrinsics
 
-KINDS = ("frames", "pairs", "points", "objects", "object_views", "object_pairs")
-# frames, pairs and points need no labels; the other three need known objects
+KINDS = ("frames", "pairs", "points", "objects", "object_views", "object_pairs", "object_times", "object_places", "coverage")
+KINDS += ("correspondences", "tracks", "track_windows", "rooms", "room_links", "free_space")
+# frames, pairs, points and correspondences need no labels; those of objects need known objects, tracks a scan that followed points
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -30,6 +31,8 @@ class PairFacts:
     first: np.ndarray  # (P,) int32 index into frames
     second: np.ndarray  # (P,) int32
     overlap: np.ndarray  # (P,) intersection over union of visible points, 0..1; NaN where neither sees any
+    first_in_second: np.ndarray  # (P,) share of the points that the first frame sees which the second sees too; NaN where it sees none
+    second_in_first: np.ndarray  # (P,)
     distance_m: np.ndarray  # (P,)
     displacement_m: np.ndarray  # (P, 3) in the first camera's axes: right, down, forward
     yaw_deg: np.ndarray  # (P,) change of heading, counter-clockwise from above (left) positive; NaN looking along the vertical
@@ -72,6 +75,106 @@ class ObjectPairFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ObjectTimeFacts:
+    """K objects: when each is seen."""
+
+    object_id: np.ndarray  # (K,) int32
+    first_frame: np.ndarray  # (K,) int32 index into frames of the first appearance, -1 = never seen
+    best_frame: np.ndarray  # (K,) int32 where the largest share is visible, the first of equals; -1 = never seen
+    views: np.ndarray  # (K,) int32 in how many frames it is seen
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ObjectPlaceFacts:
+    """K objects: what each stands on, and in which room."""
+
+    object_id: np.ndarray  # (K,) int32
+    support_id: np.ndarray  # (K,) int32 object it stands on; ON_FLOOR, or NO_SUPPORT where it hangs, stands in another or nobody can tell
+    room_index: np.ndarray  # (K,) int32 of `Structure.rooms` that holds its centre; -1 = none or not known
+
+
+ON_FLOOR, NO_SUPPORT = -1, -2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CoverageFacts:
+    """C minimal sets of frames whose visible points span one dimension of an object within tolerance. One or two frames always suffice."""
+
+    object_id: np.ndarray  # (C,) int32
+    axis: np.ndarray  # (C,) int8: 0 height, 1 width (shorter horizontal), 2 length (longer horizontal)
+    first: np.ndarray  # (C,) int32 index into frames
+    second: np.ndarray  # (C,) int32, -1 = the first alone spans it; otherwise neither does alone
+    span_m: np.ndarray  # (C,) what they span together
+    extent_m: np.ndarray  # (C,) what all points of the object span
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CorrespondenceFacts:
+    """D surface points that both frames of a pair see, each with its pixel in both."""
+
+    first: np.ndarray  # (D,) int32 index into frames
+    second: np.ndarray  # (D,) int32
+    first_uv: np.ndarray  # (D, 2) pixel centre in the first colour image
+    second_uv: np.ndarray  # (D, 2)
+    first_depth_m: np.ndarray  # (D,)
+    second_depth_m: np.ndarray  # (D,)
+    point_world: np.ndarray  # (D, 3)
+    object_id: np.ndarray  # (D,) int32, -1 = none or not known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrackFacts:
+    """N tracked points over the T frames of a dynamic scan, as one row per point and frame (R = N * T, point-major)."""
+
+    point: np.ndarray  # (R,) int32
+    frame: np.ndarray  # (R,) int32 index into frames
+    visible: np.ndarray  # (R,) bool
+    point_camera: np.ndarray  # (R, 3) metres in that frame's camera; NaN where not known
+    point_world: np.ndarray  # (R, 3); NaN where it or the camera's pose is not known
+    body: np.ndarray  # (R,) int32 rigid body that the point moves with: 0 = still, -1 = none found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrackWindowFacts:
+    """V movements of tracked points between two frames that both see them."""
+
+    point: np.ndarray  # (V,) int32
+    start: np.ndarray  # (V,) int32 index into frames
+    end: np.ndarray  # (V,) int32
+    displacement_m: np.ndarray  # (V, 3) in the start camera's axes, camera motion removed; NaN where poses are not known
+    apparent_m: np.ndarray  # (V, 3) in camera axes, camera motion kept: end camera's coordinates minus start camera's
+    body: np.ndarray  # (V,) int32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RoomFacts:
+    """Rooms with their floor area."""
+
+    room_index: np.ndarray  # (S,) int32, of `Structure.rooms`; 0 for the whole scan where no outline is known
+    area_m2: np.ndarray  # (S,)
+    centre_world: np.ndarray  # (S, 3) centroid of the floor area, on the floor
+    from_outline: np.ndarray  # (S,) bool: measured from the known outline; else from the alpha shape of the floor that was seen
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RoomLinkFacts:
+    """Openings that join rooms."""
+
+    first: np.ndarray  # (L,) int32 room_index
+    second: np.ndarray  # (L,) int32 room_index, -1 = leads outside
+    opening: np.ndarray  # (L,) int32 place in `Structure.openings`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FreeSpaceFacts:
+    """Where one can walk: a grid of floor cells, row 0 at the lowest y, column 0 at the lowest x. One row of this table per grid row."""
+
+    cells: np.ndarray  # (G, H) uint8: 0 not known, 1 free, 2 taken
+    origin_world: np.ndarray  # (G, 3) corner of column 0 of that row, on the floor
+    cell_m: np.ndarray  # (G,) edge of a cell
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FactTable:
     """Everything measured of one scan. Tables that need objects are None where objects are not known."""
 
@@ -86,18 +189,21 @@ class FactTable:
     object_views: ObjectViewFacts | None
     object_pairs: ObjectPairFacts | None
     structure: Structure | None
+    object_times: ObjectTimeFacts | None = None
+    object_places: ObjectPlaceFacts | None = None
+    coverage: CoverageFacts | None = None
+    correspondences: CorrespondenceFacts | None = None
+    tracks: TrackFacts | None = None
+    track_windows: TrackWindowFacts | None = None
+    rooms: RoomFacts | None = None
+    room_links: RoomLinkFacts | None = None
+    free_space: FreeSpaceFacts | None = None
+    skips: Mapping[str, str] = field(default_factory=dict)  # kind -> why it could not be measured
 
     @property
     def kinds(self) -> frozenset[str]:
         """The fact kinds this table holds; `QuestionTask.needs` is checked against it."""
-        known = {"frames", "pairs", "points"}
-        if self.objects is not None:
-            known |= {"objects"}
-        if self.object_views is not None:
-            known |= {"object_views"}
-        if self.object_pairs is not None:
-            known |= {"object_pairs"}
-        return frozenset(known)
+        return frozenset(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ from sightline.facts.distance import object_pairs
 from sightline.facts.fact import FactTable, FrameFacts, PairFacts
 from sightline.facts.motion import all_pairs, pair_motion
 from sightline.facts.objects import join_views, object_views
-from sightline.facts.overlap import count_visible, pair_overlap
+from sightline.facts.overlap import count_visible, pair_overlaps
 from sightline.facts.points import generator_for, join_points, sample_points
 from sightline.facts.store import write_facts
 from sightline.facts.visibility import cloud_of, view_frame
@@ -24,7 +24,7 @@ from sightline.scenes.store import SceneStore
 __all__ = ["FACTS_FOLDER", "MeasureOptions", "describe", "facts_fingerprint", "measure", "measure_scan"]
 
 FACTS_FOLDER = "facts"
-FORMAT = 1  # raised when a fact changes its meaning, so that old folders are measured again
+FORMAT = 2  # raised when a fact changes its meaning, so that old folders are measured again
 
 
 @config
@@ -94,10 +94,13 @@ def pairs_of(poses: np.ndarray, words: np.ndarray, *, max_pairs: int, rng: np.ra
     """Motion and overlap of all frame pairs, or of `max_pairs` of them drawn at random when there are more."""
     first, second = chosen_pairs(len(poses), max_pairs=max_pairs, rng=rng)
     motion = pair_motion(poses, first, second)
+    shared = pair_overlaps(words, first, second)
     return PairFacts(
         first=first,
         second=second,
-        overlap=pair_overlap(words, first, second),
+        overlap=shared.union_share,
+        first_in_second=shared.first_in_second,
+        second_in_first=shared.second_in_first,
         distance_m=motion.distance_m,
         displacement_m=motion.displacement_m,
         yaw_deg=motion.yaw_deg,

@@ -1,10 +1,31 @@
 """Overlap of frame pairs: intersection over union of the scene points that the two frames see."""
 
+from dataclasses import dataclass
+
 import numba
 import numpy as np
 
 from sightline.arrays import expect
 from sightline.geometry.visibility import popcount
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Overlap:
+    """Of P frame pairs, each `(P,)` in 0..1, NaN where there is nothing to share."""
+
+    union_share: np.ndarray  # intersection over union
+    first_in_second: np.ndarray  # share of what the first sees that the second sees too
+    second_in_first: np.ndarray
+
+
+def pair_overlaps(words: np.ndarray, first: np.ndarray, second: np.ndarray) -> Overlap:
+    """Overlap and containment both ways, from packed visibility `words (F, W)`, with one count of what is shared."""
+    expect(words=(words, "F W"), first=(first, "P"), second=(second, "P"))
+    shared = shared_counts(words, first, second)
+    counts = count_visible(words)
+    union = counts[first] + counts[second] - shared
+    shares = [np.where(whole > 0, shared / np.maximum(whole, 1), np.nan) for whole in (union, counts[first], counts[second])]
+    return Overlap(union_share=shares[0], first_in_second=shares[1], second_in_first=shares[2])
 
 
 def pair_overlap(words: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -13,10 +34,7 @@ def pair_overlap(words: np.ndarray, first: np.ndarray, second: np.ndarray) -> np
     Symmetric, 1 for a frame with itself, and the same whatever the order of the points.
     """
     expect(words=(words, "F W"), first=(first, "P"), second=(second, "P"))
-    shared = shared_counts(words, first, second)
-    counts = count_visible(words)
-    union = counts[first] + counts[second] - shared
-    return np.where(union > 0, shared / np.maximum(union, 1), np.nan)
+    return pair_overlaps(words, first, second).union_share
 
 
 def count_visible(words: np.ndarray) -> np.ndarray:

@@ -10,13 +10,44 @@ import pyarrow.parquet as pq
 
 from sightline.captures.records import objects_as_json, objects_from_json, structure_as_json, structure_from_json
 from sightline.errors import DataError
-from sightline.facts.fact import FactTable, FrameFacts, ObjectPairFacts, ObjectViewFacts, PairFacts, PointFacts
+from sightline.facts.fact import (
+    CorrespondenceFacts,
+    CoverageFacts,
+    FactTable,
+    FrameFacts,
+    FreeSpaceFacts,
+    ObjectPairFacts,
+    ObjectPlaceFacts,
+    ObjectTimeFacts,
+    ObjectViewFacts,
+    PairFacts,
+    PointFacts,
+    RoomFacts,
+    RoomLinkFacts,
+    TrackFacts,
+    TrackWindowFacts,
+)
 from sightline.files import read_json, replacing, write_json
 from sightline.geometry.cameras import Intrinsics
 
 REST = "facts.json"
 CAMERA = ("fx", "fy", "cx", "cy", "width", "height")
 T = TypeVar("T")
+TABLES = {
+    "pairs": PairFacts,
+    "points": PointFacts,
+    "object_views": ObjectViewFacts,
+    "object_pairs": ObjectPairFacts,
+    "object_times": ObjectTimeFacts,
+    "object_places": ObjectPlaceFacts,
+    "coverage": CoverageFacts,
+    "correspondences": CorrespondenceFacts,
+    "tracks": TrackFacts,
+    "track_windows": TrackWindowFacts,
+    "rooms": RoomFacts,
+    "room_links": RoomLinkFacts,
+    "free_space": FreeSpaceFacts,
+}
 
 
 def write_facts(table: FactTable, folder: Path) -> None:
@@ -26,7 +57,7 @@ def write_facts(table: FactTable, folder: Path) -> None:
     columns = {"frame_id": pa.array(frames.frame_ids, pa.string()), **{name: _column(_camera(frames, name)) for name in CAMERA}}
     columns |= {name: _column(getattr(frames, name)) for name in ("world_from_camera", "visible_points", "depth_coverage")}
     _write(folder / "frames.parquet", columns)
-    for name in ("pairs", "points", "object_views", "object_pairs"):
+    for name in TABLES:
         part = getattr(table, name)
         path = folder / f"{name}.parquet"
         if part is not None:
@@ -34,6 +65,8 @@ def write_facts(table: FactTable, folder: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     rest = {name: getattr(table, name) for name in ("scan_id", "place_id", "source", "licence")}
+    rest["tables"] = [name for name in TABLES if getattr(table, name) is not None]
+    rest["skips"] = dict(table.skips)
     rest["objects"] = None if table.objects is None else objects_as_json(table.objects)
     rest["structure"] = None if table.structure is None else structure_as_json(table.structure)
     write_json(folder / REST, rest)
@@ -53,11 +86,10 @@ def read_facts(folder: Path) -> FactTable:
             source=rest["source"],
             licence=rest["licence"],
             frames=_frames_from(_read(folder / "frames.parquet")),
-            pairs=_read_table(PairFacts, folder / "pairs.parquet"),
-            points=_read_table(PointFacts, folder / "points.parquet"),
             objects=objects,
-            object_views=None if objects is None else _read_table(ObjectViewFacts, folder / "object_views.parquet"),
-            object_pairs=None if objects is None else _read_table(ObjectPairFacts, folder / "object_pairs.parquet"),
+            skips=rest["skips"],
+            **{name: _read_table(kind, folder / f"{name}.parquet") for name, kind in TABLES.items() if name in rest["tables"]},
+            **{name: None for name in ("object_views", "object_pairs") if name not in rest["tables"]},
             structure=None if rest["structure"] is None else structure_from_json(rest["structure"], where=where),
         )
     except (KeyError, TypeError) as error:
