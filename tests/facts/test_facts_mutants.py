@@ -179,9 +179,9 @@ def neighbour_object(view, in_colour, slices, object_id, right=objects._patch_of
     return right(view, in_colour, slices, max(object_id - 1, 0))
 
 
-def all_of_the_cloud(cloud, visible, ids, right=objects._point_counts):
-    counts, seen = right(cloud, visible, ids)
-    return np.full_like(counts, len(cloud.points_world)), seen
+def all_of_the_cloud(view, cloud, owners, near_m, right=objects.point_shares):
+    shares = right(view, cloud, owners, near_m=near_m)
+    return replace(shares, visible_share=shares.seen / len(cloud.points_world))
 
 
 def global_random(scan_id, frame_id, seed):
@@ -293,7 +293,7 @@ MUTANTS = {
     "the mark on the first pixel": Mutant(owner=objects, name="deepest_pixel", bug=first_pixel, killed_by=VIEWS),
     "instance ids off by one": Mutant(owner=objects, name="_patch_of_ids", bug=neighbour_object, killed_by=VIEWS),
     "visible share of the whole cloud": Mutant(
-        owner=objects, name="_point_counts", bug=all_of_the_cloud, killed_by=("visible_shares_are_what_rays_reach",)
+        owner=objects, name="point_shares", bug=all_of_the_cloud, killed_by=("visible_shares_are_what_rays_reach",)
     ),
 }
 

@@ -69,6 +69,8 @@ def object_view_facts(poses: np.ndarray, objects: tuple[SceneObject, ...], camer
         object_id=np.array(columns[0], dtype=np.int32),
         frame=np.array(columns[1], dtype=np.int32),
         visible_share=np.array(columns[2], dtype=float),
+        inside_share=np.ones(len(columns[2])),
+        hidden_share=1.0 - np.array(columns[2], dtype=float),
         pixel_share=np.array(columns[3], dtype=float),
         box_uv=np.array(columns[4], dtype=float).reshape(-1, 4),
         anchor_uv=np.array(columns[5], dtype=float).reshape(-1, 2),

@@ -30,12 +30,27 @@ def describe(table: FactTable) -> list[str]:
     if views is not None and len(views.frame):
         seen = len(np.unique(views.object_id))
         lines.append(
-            f"  object views: {len(views.frame)} of {seen} objects, on average {np.nanmean(views.visible_share):.0%} of an object visible"
-            + (f", {np.nanmean(views.pixel_share):.1%} of the image" if np.isfinite(views.pixel_share).any() else "")
+            f"  object views: {len(views.frame)} of {seen} objects, {_mean(views.visible_share)} of an object visible, "
+            f"{_mean(1.0 - views.inside_share)} beyond the image, {_mean(views.hidden_share)} of the rest hidden"
+            + (f"; {np.nanmean(views.pixel_share):.1%} of the image" if np.isfinite(views.pixel_share).any() else "")
         )
+    times = table.object_times
+    if times is not None and len(times.object_id):
+        shown = times.views > 0
+        lines.append(f"  object times: seen in {_spread(times.views[shown], '.0f')} frames, {np.count_nonzero(~shown)} objects in none")
+    sets = table.coverage
+    if sets is not None:
+        alone, objects = np.count_nonzero(sets.second < 0), len(np.unique(sets.object_id))
+        lines.append(f"  coverage: {alone} frames alone and {len(sets.first) - alone} pairs span a dimension of {objects} objects")
     if table.object_pairs is not None and len(table.object_pairs.first):
         lines.append(f"  object gaps: {_spread(table.object_pairs.closest_m, '.2f')} m")
     return lines
+
+
+def _mean(shares: np.ndarray) -> str:
+    """Mean of the finite shares."""
+    finite = shares[np.isfinite(shares)]
+    return f"{finite.mean():.0%}" if len(finite) else "unknown"
 
 
 def _spread(values: np.ndarray, form: str) -> str:

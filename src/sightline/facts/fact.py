@@ -58,6 +58,8 @@ class ObjectViewFacts:
     object_id: np.ndarray  # (W,) int32
     frame: np.ndarray  # (W,) int32 index into frames
     visible_share: np.ndarray  # (W,) share of the object's scene points that this frame sees, 0..1
+    inside_share: np.ndarray  # (W,) share of them that falls inside the image, hidden or not; 1 - it is the truncation
+    hidden_share: np.ndarray  # (W,) share of those inside that this frame does not see: the occlusion; NaN where none is inside
     pixel_share: np.ndarray  # (W,) share of the image its visible pixels cover; NaN where no instance image is known
     box_uv: np.ndarray  # (W, 4) left, top, right, bottom of what is visible, colour pixels
     anchor_uv: np.ndarray  # (W, 2) a visible surface pixel well inside the visible part: where a mark may stand

@@ -7,10 +7,13 @@ import numpy as np
 
 from sightline.config import as_mapping, build, config
 from sightline.errors import SceneError
+from sightline.facts.coverage import COVERAGE_TOLERANCE, coverage_or_why_not
 from sightline.facts.describe import describe
 from sightline.facts.distance import object_pairs
 from sightline.facts.fact import FactTable, FrameFacts, PairFacts
 from sightline.facts.motion import all_pairs, pair_motion
+from sightline.facts.object_points import object_points
+from sightline.facts.object_times import object_times
 from sightline.facts.objects import join_views, object_views
 from sightline.facts.overlap import count_visible, pair_overlaps
 from sightline.facts.points import generator_for, join_points, sample_points
@@ -38,6 +41,8 @@ class MeasureOptions:
     min_object_pixel_share: float = 0.001  # 77 pixels of 320x240: smaller than that nobody recognises or marks it
     min_object_points: int = 12  # visible scene points an object needs where there is no id image
     max_pairs: int = 250_000  # more frame pairs than this are thinned at random, evenly over the scan
+    coverage_tolerance: float = COVERAGE_TOLERANCE  # share of an object's extent that frames may leave unseen and still span it
+    max_coverage_sets: int = 1_000_000  # more minimal sets than this (29 bytes each) are thinned at random, evenly over the scan
     seed: int = 0
 
 
@@ -49,18 +54,20 @@ def measure(scene: Scene, options: MeasureOptions) -> FactTable:
     if not scene.frames:
         raise SceneError(f"scan '{scene.scan_id}': expected at least one frame, found none")
     cloud = cloud_of(scene)
+    owners = None if scene.objects is None else object_points(cloud, scene.objects)
     words, coverage, points, views = [], [], [], []
     for index, frame in enumerate(scene.frames):
         view = view_frame(frame, cloud, near_m=options.near_m, tolerance_m=options.tolerance_m, tolerance_share=options.tolerance_share)
         rng = generator_for(scene.scan_id, frame.frame_id, options.seed)
         points.append(sample_points(view, cloud, frame_index=index, count=options.points_per_frame, rng=rng))
-        if scene.objects is not None:
+        if owners is not None:
             views.append(
                 object_views(
                     view,
                     cloud,
-                    scene.objects,
+                    owners,
                     frame_index=index,
+                    near_m=options.near_m,
                     min_pixel_share=options.min_object_pixel_share,
                     min_points=options.min_object_points,
                 )
@@ -69,6 +76,22 @@ def measure(scene: Scene, options: MeasureOptions) -> FactTable:
         coverage.append(view.depth_coverage)
     seen = np.stack(words)
     poses = np.array([frame.world_from_camera for frame in scene.frames], dtype=np.float64)
+    skips: dict[str, str] = {}
+    all_views = join_views(views) if scene.objects is not None else None
+    times = object_times(all_views, scene.objects) if all_views is not None else None
+    if times is None:
+        skips["object_times"] = "the scan does not say which objects there are"
+    covered = coverage_or_why_not(
+        cloud,
+        owners,
+        scene.objects,
+        seen,
+        tolerance=options.coverage_tolerance,
+        max_sets=options.max_coverage_sets,
+        rng=generator_for(scene.scan_id, "coverage", options.seed),
+    )
+    if covered.why_not is not None:
+        skips["coverage"] = covered.why_not
     return FactTable(
         scan_id=scene.scan_id,
         place_id=scene.place_id,
@@ -84,9 +107,12 @@ def measure(scene: Scene, options: MeasureOptions) -> FactTable:
         pairs=pairs_of(poses, seen, max_pairs=options.max_pairs, rng=generator_for(scene.scan_id, "", options.seed)),
         points=join_points(points),
         objects=scene.objects,
-        object_views=join_views(views) if scene.objects is not None else None,
+        object_views=all_views,
         object_pairs=object_pairs(scene.objects) if scene.objects is not None else None,
         structure=scene.structure,
+        object_times=times,
+        coverage=covered.sets,
+        skips=skips,
     )
 
 

@@ -1,14 +1,14 @@
 """Objects as frames see them: how much of each is visible, where, and a pixel well inside it where a mark may stand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
-from sightline.captures.capture import SceneObject
 from sightline.facts.fact import ObjectViewFacts
+from sightline.facts.object_points import ObjectPoints, inside_counts, seen_counts
 from sightline.facts.visibility import Cloud, FrameView, colour_from_depth_uv, pixels_in_colour
 from sightline.geometry.visibility import NEAR_M
 
@@ -28,13 +28,14 @@ class Patch:
 def object_views(
     view: FrameView,
     cloud: Cloud,
-    objects: Sequence[SceneObject],
+    owners: ObjectPoints,
     *,
     frame_index: int,
+    near_m: float,
     min_pixel_share: float,
     min_points: int,
 ) -> ObjectViewFacts:
-    """Rows of one frame, by object id.
+    """Rows of one frame, by object id. `near_m` is that of the visibility test.
 
     With an id image an object needs `min_pixel_share` of the depth pixels; without, `min_points` visible scene points. One
     without a pixel that has a reading has no row either: there would be no place for a mark.
@@ -43,33 +44,49 @@ def object_views(
         return no_views()
     in_colour = pixels_in_colour(view.frame, border_px=0.0)
     visible = view.visible(len(cloud.points_world))
-    ids = np.array(sorted(one.object_id for one in objects), dtype=np.int32)
-    points, seen = _point_counts(cloud, visible, ids)
+    shares = point_shares(view, cloud, owners, near_m=near_m)
+    enough_points = shares.seen >= max(1, min_points)
     rows = []
     slices = [] if view.instances is None else ndimage.find_objects(view.instances)
-    for place, object_id in enumerate(ids):
+    for place, object_id in enumerate(owners.object_ids):
         if view.instances is not None:
             patch = _patch_of_ids(view, in_colour, slices, int(object_id))
             enough = patch is not None and np.count_nonzero(patch.mask) >= max(1.0, min_pixel_share * view.instances.size)
         else:
-            enough = seen[place] >= max(1, min_points)
-            patch = _patch_of_points(view, in_colour, cloud, visible, int(object_id)) if enough else None
+            enough = enough_points[place]
+            own = owners.of(place)
+            patch = _patch_of_points(view, in_colour, cloud.points_world[own[visible[own]]]) if enough else None
         if not enough or patch is None or not patch.markable.any():
             continue
-        share = seen[place] / points[place] if points[place] else float("nan")
-        rows.append(_row(patch, view, object_id=int(object_id), frame_index=frame_index, visible_share=float(share)))
+        rows.append(_row(patch, view, shares, place=place, object_id=int(object_id), frame_index=frame_index))
     return join_views(rows)
 
 
-def _point_counts(cloud: Cloud, visible: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many scene points each object has, and how many of them are visible `(K,)`."""
-    if cloud.object_ids is None or len(ids) == 0:
-        return np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids), dtype=np.int64)
-    owned = cloud.object_ids >= 0
-    size = int(max(ids.max(), cloud.object_ids.max(initial=0))) + 1
-    points = np.bincount(cloud.object_ids[owned], minlength=size)
-    seen = np.bincount(cloud.object_ids[owned & visible], minlength=size)
-    return points[ids], seen[ids]
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PointShares:
+    """Of K objects in one frame, each `(K,)`."""
+
+    seen: np.ndarray  # how many points are visible
+    visible_share: np.ndarray  # of all its points; NaN for an object that has none
+    inside_share: np.ndarray  # of all its points, hidden or not; NaN for an object that has none
+    hidden_share: np.ndarray  # of those inside, not visible; NaN where none is inside
+
+
+def point_shares(view: FrameView, cloud: Cloud, owners: ObjectPoints, *, near_m: float) -> PointShares:
+    """How much of each object's points the frame sees, holds and hides: `visible = inside * (1 - hidden)`."""
+    frame = view.frame
+    seen = seen_counts(owners, view.words[None])[0]
+    inside = inside_counts(owners, cloud, camera=frame.intrinsics, world_from_camera=frame.world_from_camera, near_m=near_m)
+    return PointShares(
+        seen=seen,
+        visible_share=_share(seen, owners.counts),
+        inside_share=_share(inside, owners.counts),
+        hidden_share=_share(inside - seen, inside),
+    )
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 
 def _patch_of_ids(view: FrameView, in_colour: np.ndarray, slices: list, object_id: int) -> Patch | None:
@@ -81,12 +98,11 @@ def _patch_of_ids(view: FrameView, in_colour: np.ndarray, slices: list, object_i
     return Patch(left=place[1].start, top=place[0].start, mask=mask, markable=mask & readable)
 
 
-def _patch_of_points(view: FrameView, in_colour: np.ndarray, cloud: Cloud, visible: np.ndarray, object_id: int) -> Patch:
-    """The object's visible scene points splatted on the depth image and closed to one patch; only splatted pixels are markable."""
+def _patch_of_points(view: FrameView, in_colour: np.ndarray, seen_world: np.ndarray) -> Patch:
+    """An object's visible points `(N, 3)` splatted on the depth image and closed to one patch; only splatted pixels are markable."""
     camera = view.frame.depth_intrinsics
-    own = cloud.points_world[visible & (cloud.object_ids == object_id)]
     rotation, centre = view.frame.world_from_camera[:3, :3], view.frame.world_from_camera[:3, 3]
-    uv, _ = camera.project((own - centre) @ rotation)
+    uv, _ = camera.project((seen_world - centre) @ rotation)
     pixels = np.clip(np.floor(uv + 0.5).astype(np.int64), 0, [camera.width - 1, camera.height - 1])
     left, top = pixels.min(axis=0)
     width, height = pixels.max(axis=0) - (left, top) + 1
@@ -107,7 +123,7 @@ def deepest_pixel(mask: np.ndarray, markable: np.ndarray) -> tuple[int, int]:
     return int(column), int(row)
 
 
-def _row(patch: Patch, view: FrameView, *, object_id: int, frame_index: int, visible_share: float) -> ObjectViewFacts:
+def _row(patch: Patch, view: FrameView, shares: PointShares, *, place: int, object_id: int, frame_index: int) -> ObjectViewFacts:
     column, row = deepest_pixel(patch.markable if view.instances is not None else patch.mask, patch.markable)
     column, row = column + patch.left, row + patch.top
     rows, columns = np.nonzero(patch.mask)
@@ -118,7 +134,9 @@ def _row(patch: Patch, view: FrameView, *, object_id: int, frame_index: int, vis
     return ObjectViewFacts(
         object_id=np.array([object_id], dtype=np.int32),
         frame=np.array([frame_index], dtype=np.int32),
-        visible_share=np.array([visible_share]),
+        visible_share=shares.visible_share[place : place + 1],
+        inside_share=shares.inside_share[place : place + 1],
+        hidden_share=shares.hidden_share[place : place + 1],
         pixel_share=np.array([pixel_share]),
         box_uv=corners.reshape(1, 4),
         anchor_uv=colour_from_depth_uv(np.array([[column, row]], dtype=np.float64), view.frame),
@@ -132,6 +150,8 @@ def no_views() -> ObjectViewFacts:
         object_id=np.empty(0, dtype=np.int32),
         frame=np.empty(0, dtype=np.int32),
         visible_share=np.empty(0),
+        inside_share=np.empty(0),
+        hidden_share=np.empty(0),
         pixel_share=np.empty(0),
         box_uv=np.empty((0, 4)),
         anchor_uv=np.empty((0, 2)),
@@ -142,5 +162,5 @@ def no_views() -> ObjectViewFacts:
 def join_views(parts: Sequence[ObjectViewFacts]) -> ObjectViewFacts:
     """Several tables as one, in their order."""
     parts = [no_views(), *parts]
-    names = ("object_id", "frame", "visible_share", "pixel_share", "box_uv", "anchor_uv", "anchor_depth_m")
-    return ObjectViewFacts(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    columns = {one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(ObjectViewFacts)}
+    return ObjectViewFacts(**columns)

@@ -1,0 +1,152 @@
+"""Whose the scene points are, laid over the packed words of visibility, so that counting an object's points is a few masked words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from sightline.captures.capture import SceneObject
+from sightline.facts.visibility import Cloud
+from sightline.geometry.cameras import Intrinsics
+from sightline.geometry.transforms import inverse
+from sightline.geometry.visibility import CULL_MARGIN_M, WORD_BITS, popcount
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ObjectPoints:
+    """The points of K objects in a cloud, and the E words that hold them: words of object k are `word_starts[k]:word_starts[k + 1]`."""
+
+    object_ids: np.ndarray  # (K,) int32, ascending
+    points: np.ndarray  # (P,) int64 places in the cloud, object by object, ascending within each
+    point_starts: np.ndarray  # (K + 1,) int64
+    words: np.ndarray  # (E,) int64 places among the words, ascending within each object
+    masks: np.ndarray  # (E,) uint64 which bits of the word are the object's
+    word_starts: np.ndarray  # (K + 1,) int64
+    first_points: np.ndarray  # (E,) int64 where in `points` the bits of a word begin
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How many points each object has `(K,)`."""
+        return np.diff(self.point_starts)
+
+    def of(self, place: int) -> np.ndarray:
+        """Places in the cloud of the points of one object, given by its place in `object_ids`."""
+        return self.points[self.point_starts[place] : self.point_starts[place + 1]]
+
+
+def object_points(cloud: Cloud, objects: Sequence[SceneObject]) -> ObjectPoints:
+    """The points of each object, by object id; ids of the cloud that no object has are left out."""
+    ids = np.unique(np.array([one.object_id for one in objects], dtype=np.int32))
+    owned = np.empty(0, dtype=np.int64) if cloud.object_ids is None else np.flatnonzero(np.isin(cloud.object_ids, ids))
+    owner = np.searchsorted(ids, cloud.object_ids[owned]) if len(owned) else owned
+    order = np.argsort(owner, kind="stable")
+    points, owner = owned[order], owner[order]
+    word = points // WORD_BITS
+    is_first = np.ones(len(points), dtype=bool)
+    is_first[1:] = (owner[1:] != owner[:-1]) | (word[1:] != word[:-1])
+    first_points = np.flatnonzero(is_first)
+    bits = np.uint64(1) << (points % WORD_BITS).astype(np.uint64)
+    every = np.arange(len(ids) + 1)
+    return ObjectPoints(
+        object_ids=ids,
+        points=points,
+        point_starts=np.searchsorted(owner, every),
+        words=word[first_points],
+        masks=np.bitwise_or.reduceat(bits, first_points) if len(points) else bits,
+        word_starts=np.searchsorted(owner[first_points], every),
+        first_points=first_points,
+    )
+
+
+def seen_counts(owners: ObjectPoints, words: np.ndarray) -> np.ndarray:
+    """How many points of each object each frame sees `(F, K)` int64, of packed visibility `words (F, W)`."""
+    counts = np.empty((len(words), len(owners.object_ids)), dtype=np.int64)
+    _count_seen(np.ascontiguousarray(words, dtype=np.uint64), owners.words, owners.masks, owners.word_starts, counts)
+    return counts
+
+
+def inside_counts(owners: ObjectPoints, cloud: Cloud, *, camera: Intrinsics, world_from_camera: np.ndarray, near_m: float) -> np.ndarray:
+    """How many points of each object fall into an image `(K,)` int64, hidden or not: z at least `near_m`, nearest pixel in the image.
+
+    The arithmetic is that of `visible_words`, so a visible point is always inside. Words of points that lie wholly outside or
+    wholly inside the view are told by their bounds.
+    """
+    counts = np.empty(len(owners.object_ids), dtype=np.int64)
+    _count_inside(
+        cloud.points_world,
+        cloud.bounds_world,
+        inverse(world_from_camera),
+        np.array([camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height, near_m], dtype=np.float64),
+        _image_planes(camera, world_from_camera, near_m),
+        owners.words,
+        owners.masks,
+        owners.word_starts,
+        counts,
+    )
+    return counts
+
+
+def _image_planes(camera: Intrinsics, world_from_camera: np.ndarray, near_m: float) -> np.ndarray:
+    """Planes `(5, 4)` round what the image can show, in the world, unit normals inwards."""
+    right, bottom = camera.width - 0.5 - camera.cx, camera.height - 0.5 - camera.cy
+    left, top = camera.cx + 0.5, camera.cy + 0.5
+    sides = [[camera.fx, 0.0, left, 0.0], [-camera.fx, 0.0, right, 0.0], [0.0, camera.fy, top, 0.0], [0.0, -camera.fy, bottom, 0.0]]
+    planes_camera = np.array([[0.0, 0.0, 1.0, -near_m], *sides])
+    planes_camera /= np.linalg.norm(planes_camera[:, :3], axis=1, keepdims=True)
+    return planes_camera @ inverse(world_from_camera)
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_seen(seen, words, masks, starts, counts):  # pragma: no cover - compiled
+    for frame in range(seen.shape[0]):
+        for place in range(starts.size - 1):
+            total = np.uint64(0)
+            for k in range(starts[place], starts[place + 1]):
+                total += popcount(seen[frame, words[k]] & masks[k])
+            counts[frame, place] = np.int64(total)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _side(bound, planes):  # pragma: no cover - compiled
+    """-1: the bound lies wholly outside, 1: wholly inside, 0: neither is sure."""
+    side = 1
+    for k in range(planes.shape[0]):
+        farthest = nearest = planes[k, 3]
+        for axis in range(3):
+            low, high = planes[k, axis] * bound[axis], planes[k, axis] * bound[axis + 3]
+            farthest += max(low, high)
+            nearest += min(low, high)
+        if farthest < -CULL_MARGIN_M:
+            return -1
+        if nearest < CULL_MARGIN_M:
+            side = 0
+    return side
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _count_inside(points, bounds, m, camera, planes, words, masks, starts, counts):  # pragma: no cover - compiled
+    fx, fy, cx, cy, width, height, near_m = camera
+    for place in range(starts.size - 1):
+        total = np.int64(0)
+        for k in range(starts[place], starts[place + 1]):
+            side = _side(bounds[words[k]], planes)
+            if side == 1:
+                total += np.int64(popcount(masks[k]))
+            if side != 0:
+                continue
+            for bit in range(64):
+                if (masks[k] >> np.uint64(bit)) & np.uint64(1) == np.uint64(0):
+                    continue
+                point = words[k] * 64 + bit
+                px, py, pz = points[point, 0], points[point, 1], points[point, 2]
+                z = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3]
+                if not z >= near_m:
+                    continue
+                x = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3]
+                y = m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
+                column = np.floor(fx * x / z + cx + 0.5)
+                row = np.floor(fy * y / z + cy + 0.5)
+                if column >= 0.0 and column < width and row >= 0.0 and row < height:
+                    total += 1
+        counts[place] = total
