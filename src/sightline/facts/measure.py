@@ -1,9 +1,10 @@
 """Measure a scene once: every table of facts from one pass over its frames."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from sightline.config import as_mapping, build, config
 from sightline.errors import SceneError
@@ -41,8 +42,8 @@ class MeasureOptions:
     min_object_pixel_share: float = 0.001  # 77 pixels of 320x240: smaller than that nobody recognises or marks it
     min_object_points: int = 12  # visible scene points an object needs where there is no id image
     max_pairs: int = 250_000  # more frame pairs than this are thinned at random, evenly over the scan
-    coverage_tolerance: float = COVERAGE_TOLERANCE  # share of an object's extent that frames may leave unseen and still span it
-    max_coverage_sets: int = 1_000_000  # more minimal sets than this (29 bytes each) are thinned at random, evenly over the scan
+    coverage_tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = COVERAGE_TOLERANCE  # share of an extent that may stay unseen
+    max_coverage_sets: Annotated[int, Field(ge=0)] = 1_000_000  # of 29 bytes; more minimal sets than this are thinned evenly
     seed: int = 0
 
 
