@@ -10,7 +10,9 @@ from sightline.captures.capture import SceneObject
 from sightline.facts.visibility import Cloud
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import inverse
-from sightline.geometry.visibility import CULL_MARGIN_M, WORD_BITS, popcount
+from sightline.geometry.visibility import WORD_BITS, popcount
+
+MARGIN_M = 1e-6  # a word is told by its bounds only this far from the border: rounding of kilometres in float64 is a million times less
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -117,9 +119,9 @@ def _side(bound, planes):  # pragma: no cover - compiled
             low, high = planes[k, axis] * bound[axis], planes[k, axis] * bound[axis + 3]
             farthest += max(low, high)
             nearest += min(low, high)
-        if farthest < -CULL_MARGIN_M:
+        if farthest < -MARGIN_M:
             return -1
-        if nearest < CULL_MARGIN_M:
+        if nearest < MARGIN_M:
             side = 0
     return side
 
