@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from sightline import __version__
 from sightline.errors import SightlineError
-from sightline.verbs import data, model, show
+from sightline.verbs import data, model, show, slurm
 
 
 class Verbs(TyperGroup):
@@ -46,6 +46,7 @@ app.command()(data.rooms)
 app.command(name="import")(data.import_scans)
 app.command()(data.measure)
 app.command()(data.generate)
+app.add_typer(slurm.app, name="slurm")
 app.command()(model.train)
 app.command()(model.evaluate)
 app.command()(model.compare)

@@ -7,7 +7,8 @@ from jobs_for_tests import breaks_once, counted, killed_once, refused_on_three, 
 
 from sightline.errors import ExecutionError
 from sightline.execution.execution import EXECUTORS, Job
-from sightline.execution.local import LocalExecutor, require_all
+from sightline.execution.local import LocalExecutor
+from sightline.execution.records import require_all
 from sightline.files import read_json
 
 

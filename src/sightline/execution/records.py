@@ -1,13 +1,13 @@
 """What a job leaves on disk: a done-file per key, a quarantine file per failed key, and one report."""
 
-import os
+import json
 import re
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import ExecutionError
+from sightline.errors import DataError, ExecutionError
 from sightline.execution.execution import Job, Outcome
-from sightline.files import read_json, write_json, write_text
+from sightline.files import fingerprint, read_json, write_json, write_text
 
 
 def _file_name(key: str) -> str:
@@ -15,44 +15,71 @@ def _file_name(key: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", lambda match: "".join(f"%{byte:02X}" for byte in match.group().encode()), key)
 
 
-def done_path(job: Job, key: str) -> Path:
-    return job.record_dir / "done" / f"{_file_name(key)}.json"
+def done_path(record_dir: Path, key: str) -> Path:
+    return record_dir / "done" / f"{_file_name(key)}.json"
 
 
-def quarantine_path(job: Job, key: str) -> Path:
-    return job.record_dir / "quarantine" / f"{_file_name(key)}.txt"
+def quarantine_path(record_dir: Path, key: str) -> Path:
+    return record_dir / "quarantine" / f"{_file_name(key)}.txt"
+
+
+def report_path(job: Job) -> Path:
+    return job.record_dir / (f"report-{job.part}.json" if job.part else "report.json")
 
 
 def read_done(job: Job) -> dict[str, Any]:
-    """Results of keys that were finished from the same inputs before."""
+    """Results of keys that were finished from the same inputs before and whose output is still there."""
     results = {}
     for key in job.keys:
-        path = done_path(job, key)
-        if path.is_file() and (key not in job.outputs or job.outputs[key].exists()):
-            record = read_json(path)
-            if record.get("made_from") == job.made_from:
-                results[key] = record["result"]
+        if key in job.outputs and not job.outputs[key].exists():
+            continue
+        try:
+            record = read_json(done_path(job.record_dir, key))
+        except DataError:  # never finished, or cut short when the machine lost power: the key is done again
+            continue
+        if isinstance(record, dict) and record.get("made_from") == job.made_from_of(key):
+            results[key] = record["result"]
     return results
 
 
-def record_done(job: Job, key: str, result: Any) -> None:
-    quarantine_path(job, key).unlink(missing_ok=True)
-    write_json(done_path(job, key), {"key": key, "made_from": job.made_from, "result": result})
+def record_done(record_dir: Path, key: str, *, made_from: str, result: Any) -> Any:
+    """Write a done-file; gives the result as a later run will read it (a tuple comes back as a list). Raises ValueError or TypeError."""
+    write_json(done_path(record_dir, key), {"key": key, "made_from": made_from, "result": result})
+    quarantine_path(record_dir, key).unlink(missing_ok=True)
+    return json.loads(json.dumps(result))
 
 
-def record_failure(job: Job, key: str, traceback_text: str) -> None:
-    write_text(quarantine_path(job, key), traceback_text)
+def record_failure(record_dir: Path, key: str, traceback_text: str) -> None:
+    write_text(quarantine_path(record_dir, key), traceback_text)
+
+
+def last_line(traceback_text: str) -> str:
+    return (traceback_text.strip().splitlines() or ["it left no traceback"])[-1]
+
+
+def collect(job: Job, *, reused: int, unfinished: str) -> Outcome:
+    """What other processes left of this job: verifies the marker of every key, does no work itself. `unfinished`: why one may lack."""
+    results = read_done(job)
+    failed = {}
+    for key in job.keys:
+        if key not in results:
+            path = quarantine_path(job.record_dir, key)
+            failed[key] = last_line(path.read_text(encoding="utf-8")) if path.is_file() else unfinished
+    outcome = Outcome(results=results, failed=failed, reused=reused)
+    write_report(job, outcome)
+    return outcome
 
 
 def write_report(job: Job, outcome: Outcome) -> None:
     """Counts that must add up: keys = finished + failed."""
     if len(outcome.results) + len(outcome.failed) != len(job.keys):
         raise ExecutionError(f"{job.name}: {len(job.keys)} keys in, {len(outcome.results)} finished and {len(outcome.failed)} failed")
+    each = {key: job.made_from_each[key] for key in job.keys if key in job.made_from_each}
     write_json(
-        job.record_dir / "report.json",
+        report_path(job),
         {
             "job": job.name,
-            "made_from": job.made_from,
+            "made_from": fingerprint([job.made_from, each]) if each else job.made_from,
             "keys": len(job.keys),
             "finished": len(outcome.results),
             "failed": dict(outcome.failed),
@@ -60,36 +87,14 @@ def write_report(job: Job, outcome: Outcome) -> None:
     )
 
 
-class Lock:
-    """One job per record folder: a second one is refused while the first lives."""
-
-    def __init__(self, job: Job):
-        self.path = job.record_dir / "lock"
-        self.name = job.name
-
-    def __enter__(self) -> "Lock":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            holder = self.path.read_text(encoding="utf-8").strip()
-            if holder.isdigit() and _is_alive(int(holder)):
-                raise ExecutionError(f"{self.name}: process {holder} works in {self.path.parent} already; wait for it or stop it") from None
-            self.path.unlink(missing_ok=True)  # left by a killed run
-            return self.__enter__()
-        with os.fdopen(handle, "w") as stream:
-            stream.write(str(os.getpid()))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.path.unlink(missing_ok=True)
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def require_all(outcome: Outcome, job: Job) -> None:
+    """Raise ExecutionError when a key failed, with the first reason and where the tracebacks lie."""
+    if not outcome.failed:
+        return
+    key, reason = next(iter(outcome.failed.items()))
+    _, separator, message = reason.partition("Error: ")
+    told = message if separator and reason.startswith("sightline.errors.") else reason
+    told = told.removeprefix(f"{key}: ")
+    path = quarantine_path(job.record_dir, key)
+    where = f"whole traceback: {path}" if path.is_file() else f"markers: {path.parent.parent / 'done'}"
+    raise ExecutionError(f"{job.name}: {len(outcome.failed)} of {len(job.keys)} failed. {key}: {told} ({where})")

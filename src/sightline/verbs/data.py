@@ -9,7 +9,25 @@ import typer
 from sightline.config import as_mapping, build, with_overrides
 from sightline.errors import ConfigError, DataError
 from sightline.files import fingerprint, read_json
-from sightline.verbs.common import DryRun, Limit, Overrides, Store, Workers, chosen_tasks, first, measurable, run_stage, some_scans
+from sightline.verbs.common import (
+    Address,
+    DryRun,
+    Executor,
+    Limit,
+    Merge,
+    OneShard,
+    Overrides,
+    Shards,
+    Spread,
+    Store,
+    Workers,
+    chosen_tasks,
+    first,
+    measurable,
+    run_stage,
+    some_scans,
+    spread,
+)
 
 
 def rooms(
@@ -32,7 +50,7 @@ def rooms(
     given = as_mapping(options)
     outputs = {scan_id: out / scan_id / "finished.json" for scan_id in room_scan_ids(num_scans)}
     arguments = {"out": str(out), "seed": seed, "options": given}
-    run_stage("rooms", write_room_scan, outputs, arguments, out=out, made_from=fingerprint([seed, given]), workers=workers)
+    run_stage("rooms", write_room_scan, outputs, arguments, out=out, made_from=fingerprint([seed, given]), how=Spread(workers=workers))
     typer.echo(f"{num_scans} scans in {out}")
 
 
@@ -49,6 +67,11 @@ def import_scans(
     copy_images: Annotated[bool, typer.Option(help="Copy the images instead of linking them.")] = False,
     verify: Annotated[bool, typer.Option(help="Check poses, axes and depth unit by reprojection.")] = True,
     workers: Workers = None,
+    executor: Executor = "local",
+    address: Address = None,
+    shards: Shards = None,
+    shard: OneShard = None,
+    merge: Merge = False,
     limit: Limit = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -57,11 +80,12 @@ def import_scans(
     from sightline.captures.detect import find_reader
     from sightline.scenes.build import check_scan, import_scan, reader_options, verdict_lines
 
+    how = spread(workers, executor, address=address, shards=shards, shard=shard, merge=merge)
     name = layout or find_reader(source)
     named = {"depth_unit_m": depth_unit_m, "pose_direction": pose_direction, "camera_axes": camera_axes, "up_axis": up_axis}
     options = {key: value for key, value in named.items() if value is not None} | with_overrides({}, overrides or [])
     found = READERS[name](source, reader_options(options))
-    scan_ids = first(found.scan_ids(split), limit)
+    scan_ids = how.of(first(found.scan_ids(split), limit))
     if dry_run:
         typer.echo(f"{len(scan_ids)} scans would be read as '{name}' into {store}: {', '.join(scan_ids[:10])}")
         for scan_id in scan_ids:
@@ -69,7 +93,7 @@ def import_scans(
             typer.echo("\n".join(verdict_lines(checked)))
         return
     typer.echo(f"{source}: {len(scan_ids)} scan{'s' if len(scan_ids) != 1 else ''} of the layout '{name}'")
-    files = [[str(path), *_stamp(path)] for scan_id in scan_ids for path in found.source_files(scan_id)]
+    stamps = {scan_id: fingerprint([[str(path), *_stamp(path)] for path in found.source_files(scan_id)]) for scan_id in scan_ids}
     outputs = {scan_id: store / scan_id / "finished.json" for scan_id in scan_ids}
     arguments = {
         "source": str(source.resolve()),
@@ -79,8 +103,9 @@ def import_scans(
         "copy_images": copy_images,
         "verify": verify,
     }
-    made_from = fingerprint([files, name, options, copy_images, verify])
-    for result in run_stage("import", import_scan, outputs, arguments, out=store, made_from=made_from, workers=workers).values():
+    made_from = fingerprint([name, options, copy_images, verify])
+    results = run_stage("import", import_scan, outputs, arguments, out=store, made_from=made_from, made_from_each=stamps, how=how)
+    for result in results.values():
         typer.echo("\n".join(verdict_lines(result)))
 
 
@@ -93,20 +118,34 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def measure(store: Store, overrides: Overrides = None, workers: Workers = None, limit: Limit = None, dry_run: DryRun = False) -> None:
+def measure(
+    store: Store,
+    overrides: Overrides = None,
+    workers: Workers = None,
+    executor: Executor = "local",
+    address: Address = None,
+    shards: Shards = None,
+    shard: OneShard = None,
+    merge: Merge = False,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+) -> None:
     """Measure facts: motion and overlap of frames, visible points, objects, distances."""
-    from sightline.facts.measure import MeasureOptions, describe, measure_scan
+    from sightline.facts.measure import MeasureOptions, describe, facts_fingerprint, measure_scan
     from sightline.facts.store import read_facts
+    from sightline.scenes.store import SceneStore
 
-    options = as_mapping(build(MeasureOptions, with_overrides({}, overrides or []), where="measure"))
-    scan_ids = measurable(store, some_scans(store, limit))
+    how = spread(workers, executor, address=address, shards=shards, shard=shard, merge=merge)
+    chosen = build(MeasureOptions, with_overrides({}, overrides or []), where="measure")
+    scan_ids = measurable(store, how.of(some_scans(store, limit)), at_least_one=how.shard is None)
     if dry_run:
         typer.echo(f"{len(scan_ids)} scans of {store} would be measured")
         return
-    scenes = {scan_id: read_json(store / scan_id / "finished.json") for scan_id in scan_ids}
+    scenes = SceneStore(store)
+    each = {scan_id: facts_fingerprint(scenes.marker(scan_id) or {}, chosen) for scan_id in scan_ids}
     outputs = {scan_id: store / scan_id / "facts" / "finished.json" for scan_id in scan_ids}
-    arguments = {"store": str(store), "options": options}
-    run_stage("measure", measure_scan, outputs, arguments, out=store, made_from=fingerprint([scenes, options]), workers=workers)
+    arguments = {"store": str(store), "options": as_mapping(chosen)}
+    run_stage("measure", measure_scan, outputs, arguments, out=store, made_from="facts", made_from_each=each, how=how)
     for scan_id in scan_ids[:3]:
         typer.echo("\n".join(describe(read_facts(store / scan_id / "facts"))))
     if len(scan_ids) > 3:
@@ -121,6 +160,11 @@ def generate(
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
     held_out_share: Annotated[float, typer.Option(help="Share of places kept for evaluation.")] = 0.25,
     workers: Workers = None,
+    executor: Executor = "local",
+    address: Address = None,
+    shards: Shards = None,
+    shard: OneShard = None,
+    merge: Merge = False,
     limit: Limit = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -131,6 +175,7 @@ def generate(
     from sightline.samples.shards import read_samples
     from sightline.scenes.store import SceneStore
 
+    how = spread(workers, executor, address=address, shards=shards, shard=shard, merge=merge)
     names = chosen_tasks(tasks)
     options = as_mapping(build(TaskOptions, with_overrides({}, overrides or []), where="generate"))
     scan_ids = measurable(store, some_scans(store, limit))
@@ -149,10 +194,13 @@ def generate(
     made_from = fingerprint([facts, names, seed, options])
     results: dict[str, Any] = {}
     for split, scans in splits.items():
-        outputs = {scan_id: out / "parts" / f"{scan_id}.parquet" for scan_id in scans}
+        outputs = {scan_id: out / "parts" / f"{scan_id}.parquet" for scan_id in how.of(scans)}
         arguments = {"store": str(store), "out": str(out), "tasks": names, "split": split, "seed": seed, "options": options}
-        if scans:
-            results |= run_stage(f"generate_{split}", generate_scan, outputs, arguments, out=out, made_from=made_from, workers=workers)
+        if outputs:
+            results |= run_stage(f"generate_{split}", generate_scan, outputs, arguments, out=out, made_from=made_from, how=how)
+    if how.shard is not None:
+        typer.echo(f"shard {how.part}: {len(results)} of {len(scan_ids)} scans in {out}; the data set is whole after `--merge`")
+        return
     finish_dataset(out, store=store, scan_ids=scan_ids, results=results, seed=seed, options=options)
     samples = read_samples(out)
     check_no_leak(samples, scenes)
