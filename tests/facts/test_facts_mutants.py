@@ -9,6 +9,7 @@ import oracle_geometry
 import oracle_scenes
 import pytest
 
+from sightline.captures.images import depth_m_from_stored
 from sightline.facts import direction, motion, objects, overlap, points, visibility
 from sightline.geometry import depth, shapes, transforms
 from sightline.geometry import visibility as geometry_visibility
@@ -37,6 +38,8 @@ def mutated_words(wrong: Wrongs) -> Callable:
 
     def visible_words(points_world, *, depth_m, depth_intrinsics, intrinsics, world_from_camera, near_m=0.05, bounds_world=None,
                       tolerance_m=0.02, tolerance_share=0.02):  # fmt: skip
+        if isinstance(depth_m, geometry_visibility.StoredDepth):
+            depth_m = depth_m_from_stored(depth_m.stored, depth_scale_m=depth_m.scale_m)
         camera_from_world = world_from_camera if wrong.inverse_pose else transforms.inverse(world_from_camera)
         local = points_world @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
         z = local[:, 2]

@@ -60,7 +60,8 @@ def view_of(cloud: Cloud, depth_m: np.ndarray, *, world_from_camera=None, instan
         world_from_camera=pose,
         bounds_world=cloud.bounds_world,
     )
-    return FrameView(frame=frame, depth_m=depth_m, instances=instances, words=words)
+    stored = np.rint(np.nan_to_num(depth_m, nan=0.0) * 1000.0).astype(np.uint16)  # of millimetres, as `frame` says
+    return FrameView(frame=frame, stored_depth=stored, instances=instances, words=words)
 
 
 def one_view(points: np.ndarray, depth_m: np.ndarray) -> ObjectViewFacts:

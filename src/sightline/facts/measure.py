@@ -20,6 +20,7 @@ from sightline.facts.overlap import count_visible, pair_overlaps
 from sightline.facts.points import generator_for, join_points, sample_points
 from sightline.facts.store import write_facts
 from sightline.facts.visibility import cloud_of, view_frame
+from sightline.facts.visible_bits import new_words, write_order
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished, read_json, replacing_folder
 from sightline.geometry.visibility import NEAR_M, TOLERANCE_M, TOLERANCE_SHARE
 from sightline.scenes.scene import Scene
@@ -47,8 +48,8 @@ class MeasureOptions:
     seed: int = 0
 
 
-def measure(scene: Scene, options: MeasureOptions) -> FactTable:
-    """All facts of a scene.
+def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = None) -> FactTable:
+    """All facts of a scene; the packed visibility they come from is kept in the folder `keep_in` where one is given.
 
     Raises SceneError when it has no frames or an image does not fit its camera, CaptureError when an image is missing or damaged.
     """
@@ -56,7 +57,8 @@ def measure(scene: Scene, options: MeasureOptions) -> FactTable:
         raise SceneError(f"scan '{scene.scan_id}': expected at least one frame, found none")
     cloud = cloud_of(scene)
     owners = None if scene.objects is None else object_points(cloud, scene.objects)
-    words, coverage, points, views = [], [], [], []
+    seen = new_words(keep_in, num_frames=len(scene.frames), num_points=len(cloud.points_world))
+    coverage, points, views = [], [], []
     for index, frame in enumerate(scene.frames):
         view = view_frame(frame, cloud, near_m=options.near_m, tolerance_m=options.tolerance_m, tolerance_share=options.tolerance_share)
         rng = generator_for(scene.scan_id, frame.frame_id, options.seed)
@@ -73,9 +75,10 @@ def measure(scene: Scene, options: MeasureOptions) -> FactTable:
                     min_points=options.min_object_points,
                 )
             )
-        words.append(view.words)
+        seen[index] = view.words
         coverage.append(view.depth_coverage)
-    seen = np.stack(words)
+    if keep_in is not None:
+        write_order(keep_in, cloud.order)
     poses = np.array([frame.world_from_camera for frame in scene.frames], dtype=np.float64)
     skips: dict[str, str] = {}
     all_views = join_views(views) if scene.objects is not None else None
@@ -162,15 +165,15 @@ def measure_scan(scan_id: str, *, store: str, options: dict[str, Any]) -> dict[s
     folder = scenes.path(scan_id) / FACTS_FOLDER
     if is_finished(folder, made_from=made_from):
         return {**read_json(folder / FINISHED)["summary"], "reused": True}
-    table = measure(scenes.read(scan_id), chosen)
-    summary = {
-        "frames": len(table.frames.frame_ids),
-        "pairs": len(table.pairs.first),
-        "points": len(table.points.frame),
-        "objects": None if table.objects is None else len(table.objects),
-        "object_views": None if table.object_views is None else len(table.object_views.frame),
-    }
     with replacing_folder(folder) as beside:
+        table = measure(scenes.read(scan_id), chosen, keep_in=beside)
+        summary = {
+            "frames": len(table.frames.frame_ids),
+            "pairs": len(table.pairs.first),
+            "points": len(table.points.frame),
+            "objects": None if table.objects is None else len(table.objects),
+            "object_views": None if table.object_views is None else len(table.object_views.frame),
+        }
         write_facts(table, beside)
         mark_finished(beside, made_from=made_from, options=as_mapping(chosen), summary=summary)
     return {**summary, "reused": False}

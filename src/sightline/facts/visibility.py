@@ -1,16 +1,17 @@
 """What each frame of a scene sees: its depth and id images, and the scene points that pass the visibility test."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from sightline.arrays import expect, expect_finite
 from sightline.captures.capture import Frame
-from sightline.captures.frame_images import frame_depth_m
-from sightline.captures.images import read_uint16
+from sightline.captures.frame_images import stored_depth
+from sightline.captures.images import NO_READING, SATURATED, depth_m_from_stored, read_uint16
 from sightline.errors import SceneError
 from sightline.geometry.cameras import Intrinsics
-from sightline.geometry.visibility import block_bounds, spatial_order, unpack_words, visible_words
+from sightline.geometry.visibility import StoredDepth, block_bounds, spatial_order, unpack_words, visible_words
 from sightline.scenes.scene import Scene
 
 BOX_MARGIN_M = 0.01  # points within a centimetre of a box are the object's own where nothing better says whose they are
@@ -20,17 +21,18 @@ BOX_MARGIN_M = 0.01  # points within a centimetre of a box are the object's own 
 class Cloud:
     """The scene's points in an order where neighbours are near, with whose they are. Facts do not depend on the order."""
 
-    points_world: np.ndarray  # (N, 3) float64
+    points_world: np.ndarray  # (N, 3) float64; Fortran order is read fastest
     object_ids: np.ndarray | None  # (N,) int32, -1 = none; None where objects are not known
     bounds_world: np.ndarray  # (ceil(N / 64), 6)
+    order: np.ndarray | None = None  # (N,) index into the scene's own points; None where they are not a scene's
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)  # no slots: metres are kept once asked for
 class FrameView:
     """One frame with its images read and its visible points marked."""
 
     frame: Frame
-    depth_m: np.ndarray | None  # (H, W) float32 at depth size, NaN = no reading; None where the frame has no depth
+    stored_depth: np.ndarray | None  # (H, W) uint16 at depth size; None where the frame has no depth
     instances: np.ndarray | None  # (H, W) int32 object_id + 1 at depth size, 0 = none
     words: np.ndarray  # (ceil(N / 64),) uint64 packed visibility of the cloud
 
@@ -38,10 +40,17 @@ class FrameView:
         """The packed bits as `(count,)` bool."""
         return unpack_words(self.words, count)
 
+    @cached_property
+    def depth_m(self) -> np.ndarray | None:
+        """`(H, W)` float32 at depth size, NaN = no reading; None where the frame has no depth."""
+        return None if self.stored_depth is None else depth_m_from_stored(self.stored_depth, depth_scale_m=self.frame.depth_scale_m)
+
     @property
     def depth_coverage(self) -> float:
         """Share of depth pixels with a reading; 0 without a depth image."""
-        return 0.0 if self.depth_m is None else float(np.isfinite(self.depth_m).mean())
+        if self.stored_depth is None:
+            return 0.0
+        return float(((self.stored_depth != NO_READING) & (self.stored_depth != SATURATED)).mean())
 
 
 def cloud_of(scene: Scene) -> Cloud:
@@ -53,13 +62,13 @@ def cloud_of(scene: Scene) -> Cloud:
     expect_finite(points_world=scene.points_world)
     points_world = np.array(scene.points_world, dtype=np.float64)
     order = spatial_order(points_world)
-    points_world = points_world[order]
+    points_world = np.asfortranarray(points_world[order])
     object_ids = None
     if scene.point_object_ids is not None:
         object_ids = np.asarray(scene.point_object_ids, dtype=np.int32)[order]
     elif scene.objects is not None:
         object_ids = ids_from_boxes(points_world, scene)
-    return Cloud(points_world=points_world, object_ids=object_ids, bounds_world=block_bounds(points_world))
+    return Cloud(points_world=points_world, object_ids=object_ids, bounds_world=block_bounds(points_world), order=order)
 
 
 def ids_from_boxes(points_world: np.ndarray, scene: Scene) -> np.ndarray:
@@ -74,15 +83,15 @@ def view_frame(frame: Frame, cloud: Cloud, *, near_m: float, tolerance_m: float,
     """Read a frame's depth and ids and mark the points it sees. Raises SceneError when an image has another size than its camera."""
     if frame.depth_path is None:
         words = np.zeros(len(cloud.bounds_world), dtype=np.uint64)
-        return FrameView(frame=frame, depth_m=None, instances=None, words=words)
-    depth_m = frame_depth_m(frame)
+        return FrameView(frame=frame, stored_depth=None, instances=None, words=words)
+    stored = stored_depth(frame)
     instances = None
     if frame.instance_path is not None:
         instances = read_uint16(frame.instance_path).astype(np.int32)
         _expect_size(instances, frame.depth_intrinsics, str(frame.instance_path))
     words = visible_words(
         cloud.points_world,
-        depth_m=depth_m,
+        depth_m=StoredDepth(stored=stored, scale_m=frame.depth_scale_m),
         depth_intrinsics=frame.depth_intrinsics,
         intrinsics=frame.intrinsics,
         world_from_camera=frame.world_from_camera,
@@ -91,7 +100,7 @@ def view_frame(frame: Frame, cloud: Cloud, *, near_m: float, tolerance_m: float,
         tolerance_share=tolerance_share,
         bounds_world=cloud.bounds_world,
     )
-    return FrameView(frame=frame, depth_m=depth_m, instances=instances, words=words)
+    return FrameView(frame=frame, stored_depth=stored, instances=instances, words=words)
 
 
 def _expect_size(image: np.ndarray, camera: Intrinsics, where: str) -> None:

@@ -1,23 +1,52 @@
 """Which scene points a frame sees: in front of it, inside its image, and not hidden behind its depth map."""
 
-import numba
+from dataclasses import dataclass
+
 import numpy as np
 
 from sightline.arrays import expect
+from sightline.geometry import visibility_kernels as kernels
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import inverse
+from sightline.geometry.visibility_kernels import popcount
+
+__all__ = [
+    "NEAR_M",
+    "TOLERANCE_M",
+    "TOLERANCE_SHARE",
+    "StoredDepth",
+    "block_bounds",
+    "pack_words",
+    "popcount",
+    "spatial_order",
+    "unpack_words",
+    "visible_reference",
+    "visible_words",
+    "words_for",
+]
 
 NEAR_M = 0.05  # closer than any depth sensor reads; also keeps the division by z tame
 TOLERANCE_M = 0.02  # a voxel of the cloud, a millimetre of quantisation and a few of sensor noise
 TOLERANCE_SHARE = 0.02  # depth noise grows with depth; so does the slope of a surface within the half pixel of rounding
-WORD_BITS = 64
-CULL_MARGIN_M = 1e-6  # a block is left out only when this far outside the view: rounding of kilometres in float64 is a million times less
+WORD_BITS = kernels.BLOCK
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StoredDepth:
+    """A depth map as sensors store it; 0 and 65535 are no reading. Its metres are `float32(stored) * float32(scale_m)`."""
+
+    stored: np.ndarray  # (H, W) uint16
+    scale_m: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape
 
 
 def visible_words(
     points_world: np.ndarray,
     *,
-    depth_m: np.ndarray,
+    depth_m: np.ndarray | StoredDepth,
     depth_intrinsics: Intrinsics,
     intrinsics: Intrinsics,
     world_from_camera: np.ndarray,
@@ -30,22 +59,29 @@ def visible_words(
 
     A point is visible where its z is at least `near_m`, its pixel lies inside the colour image and inside the depth map, and
     `|z - reading| <= max(tolerance_m, tolerance_share * reading)` at its nearest depth pixel. No reading (NaN, 0): not visible.
-    The colour and the depth camera share their pose; `depth_m (H, W)` is of the depth camera. All arithmetic is float64 in
-    the order of `visible_reference`, so the two agree bit for bit. `bounds_world` (of `block_bounds`) only saves time: blocks of
-    points that lie wholly outside the view are not looked at.
+    The colour and the depth camera share their pose; `depth_m (H, W)` is of the depth camera, in metres or as stored. The result
+    equals `visible_reference` bit for bit: what the quick arithmetic leaves in doubt is decided by the reference's own.
+    `bounds_world` (of `block_bounds`) only saves time: blocks of points that lie wholly outside the view are not looked at; so
+    do points and bounds kept in Fortran order, whose columns are read where they are.
     """
-    expect(points_world=(points_world, "N 3"), depth_m=(depth_m, f"{depth_intrinsics.height} {depth_intrinsics.width}"))
+    depth = depth_m.stored if isinstance(depth_m, StoredDepth) else depth_m
+    expect(points_world=(points_world, "N 3"), depth_m=(depth, f"{depth_intrinsics.height} {depth_intrinsics.width}"))
     expect(world_from_camera=(world_from_camera, "4 4"))
-    words = np.zeros(words_for(len(points_world)), dtype=np.uint64)
-    _fill_words(
-        np.ascontiguousarray(points_world, dtype=np.float64),
-        np.ascontiguousarray(depth_m, dtype=np.float32 if depth_m.dtype == np.float32 else np.float64),
+    if isinstance(depth_m, StoredDepth):
+        depth, scale = np.ascontiguousarray(depth, dtype=np.uint16), np.float32(depth_m.scale_m)
+    else:
+        depth, scale = np.ascontiguousarray(depth, dtype=np.float32 if depth.dtype == np.float32 else np.float64), None
+    words = np.empty(words_for(len(points_world)), dtype=np.uint64)
+    cameras = (depth_intrinsics, intrinsics)
+    kernels.fill_words(
+        np.ascontiguousarray(np.transpose(points_world), dtype=np.float64),
+        np.empty((6, 0)) if bounds_world is None else np.ascontiguousarray(np.transpose(bounds_world), dtype=np.float64),
+        depth,
+        scale,
         inverse(world_from_camera),
-        _camera_row(depth_intrinsics),
-        _camera_row(intrinsics),
-        np.array([near_m, tolerance_m, tolerance_share], dtype=np.float64),
-        np.empty((0, 6)) if bounds_world is None else bounds_world,
-        _view_planes(world_from_camera, (depth_intrinsics, intrinsics), near_m),
+        *(_camera_row(camera) for camera in cameras),
+        (float(near_m), float(tolerance_m), float(tolerance_share)),
+        near_m >= kernels.QUICK_NEAR_M and all(_is_quick(camera) for camera in cameras),
         words,
     )
     return words
@@ -88,8 +124,16 @@ def _pixel_of(camera: Intrinsics, x: np.ndarray, y: np.ndarray, z: np.ndarray) -
     return np.where(inside, column, 0).astype(np.int64), np.where(inside, row, 0).astype(np.int64), inside
 
 
-def _camera_row(camera: Intrinsics) -> np.ndarray:
-    return np.array([camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height], dtype=np.float64)
+def _camera_row(camera: Intrinsics) -> tuple[float, ...]:
+    return tuple(float(value) for value in (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height))
+
+
+def _is_quick(camera: Intrinsics) -> bool:
+    """Whether the bounds hold within which the quick arithmetic was shown to be good enough."""
+    low, high = kernels.QUICK_FOCAL_PX
+    is_common = low <= camera.fx <= high and low <= camera.fy <= high
+    is_small = max(camera.width, camera.height) <= kernels.QUICK_SIDE_PX
+    return is_common and is_small and max(abs(camera.cx), abs(camera.cy)) <= kernels.QUICK_CENTRE_PX
 
 
 def spatial_order(points_world: np.ndarray, *, cell_m: float = 0.1) -> np.ndarray:
@@ -120,73 +164,14 @@ def _spread_bits(value: np.ndarray) -> np.ndarray:
 
 
 def block_bounds(points_world: np.ndarray) -> np.ndarray:
-    """Low and high corner `(ceil(N / 64), 6)` of each 64 consecutive points, for `visible_words`."""
+    """Low and high corner `(ceil(N / 64), 6)` of each 64 consecutive points, for `visible_words`, in Fortran order."""
     expect(points_world=(points_world, "N 3"))
     if len(points_world) == 0:
-        return np.empty((0, 6))
+        return np.empty((0, 6), order="F")
     starts = np.arange(0, len(points_world), WORD_BITS)
     low = np.minimum.reduceat(points_world, starts, axis=0)
     high = np.maximum.reduceat(points_world, starts, axis=0)
-    return np.concatenate([low, high], axis=1).astype(np.float64)
-
-
-def _view_planes(world_from_camera: np.ndarray, cameras: tuple[Intrinsics, ...], near_m: float) -> np.ndarray:
-    """Planes `(P, 4)` of the view in the world, unit normals inwards: `n . p + d < 0` is outside."""
-    planes_camera = [[0.0, 0.0, 1.0, -near_m]]
-    for camera in cameras:
-        planes_camera += [
-            [camera.fx, 0.0, camera.cx + 0.5, 0.0],
-            [-camera.fx, 0.0, camera.width - 0.5 - camera.cx, 0.0],
-            [0.0, camera.fy, camera.cy + 0.5, 0.0],
-            [0.0, -camera.fy, camera.height - 0.5 - camera.cy, 0.0],
-        ]
-    planes = np.array(planes_camera)
-    planes /= np.linalg.norm(planes[:, :3], axis=1, keepdims=True)
-    return planes @ inverse(world_from_camera)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _is_outside(bound, planes):  # pragma: no cover - compiled
-    for k in range(planes.shape[0]):
-        reach = planes[k, 3]
-        for axis in range(3):
-            reach += planes[k, axis] * (bound[axis + 3] if planes[k, axis] > 0.0 else bound[axis])
-        if reach < -CULL_MARGIN_M:
-            return True
-    return False
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _fill_words(points, depth, m, depth_camera, colour_camera, limits, bounds, planes, words):  # pragma: no cover - compiled
-    dfx, dfy, dcx, dcy, dwidth, dheight = depth_camera
-    cfx, cfy, ccx, ccy, cwidth, cheight = colour_camera
-    near_m, tolerance_m, tolerance_share = limits
-    for word_index in range(words.size):
-        if bounds.shape[0] > 0 and _is_outside(bounds[word_index], planes):
-            continue
-        word = np.uint64(0)
-        start = word_index * 64
-        for bit in range(min(64, points.shape[0] - start)):
-            px, py, pz = points[start + bit, 0], points[start + bit, 1], points[start + bit, 2]
-            z = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3]
-            if not z >= near_m:
-                continue
-            x = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3]
-            column = np.floor(dfx * x / z + dcx + 0.5)
-            if not (column >= 0.0 and column < dwidth):
-                continue
-            y = m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
-            row = np.floor(dfy * y / z + dcy + 0.5)
-            if not (row >= 0.0 and row < dheight):
-                continue
-            colour_column = np.floor(cfx * x / z + ccx + 0.5)
-            colour_row = np.floor(cfy * y / z + ccy + 0.5)
-            if not (colour_column >= 0.0 and colour_column < cwidth and colour_row >= 0.0 and colour_row < cheight):
-                continue
-            reading = np.float64(depth[int(row), int(column)])
-            if reading > 0.0 and abs(z - reading) <= max(tolerance_m, tolerance_share * reading):
-                word |= np.uint64(1) << np.uint64(bit)
-        words[word_index] = word
+    return np.asfortranarray(np.concatenate([low, high], axis=1), dtype=np.float64)
 
 
 def words_for(count: int) -> int:
@@ -206,12 +191,3 @@ def unpack_words(words: np.ndarray, count: int) -> np.ndarray:
     """Words `(..., W)` uint64 as bits `(..., count)` bool."""
     as_bytes = np.ascontiguousarray(words, dtype="<u8").view(np.uint8)
     return np.unpackbits(as_bytes, axis=-1, count=count, bitorder="little").astype(bool)
-
-
-@numba.njit(cache=True)
-def popcount(word):  # pragma: no cover - compiled
-    """Set bits of a uint64 (the compiler turns this sum into the processor's own instruction)."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
