@@ -20,7 +20,7 @@ from sightline.captures.images import image_size, read_uint16
 from sightline.captures.layouts import files_below, natural
 from sightline.captures.options import ScanOptions, scan_options
 from sightline.captures.polycam.camera import KeyframeCamera, read_keyframe_camera
-from sightline.captures.polycam.files import MAX_MEMBER_BYTES, KeyframeFiles, has_keyframes, is_export_archive
+from sightline.captures.polycam.files import KEYFRAMES, MAX_MEMBER_BYTES, KeyframeFiles, has_keyframes, is_export_archive
 from sightline.captures.poses import OPENCV_FROM_OPENGL, pose_problem
 from sightline.captures.scan_folders import by_scan_id, folder_of, refuse_split
 from sightline.captures.turning import NO_TURN, Turn, turned_camera, turned_colour, turned_pixels, turned_pose, turning_note, upright_turn
@@ -134,6 +134,8 @@ def _exports(root: Path) -> list[Path]:
         return []
     if has_keyframes(root):
         return [root]
+    if root.name == KEYFRAMES and has_keyframes(root.parent):
+        return [root.parent]  # given one folder too low
     children = (child for child in root.iterdir() if not child.name.startswith("."))
     found = (child for child in children if (has_keyframes(child) if child.is_dir() else is_export_archive(child)))
     return sorted(found, key=lambda path: natural(path.name))
