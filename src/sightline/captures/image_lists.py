@@ -14,6 +14,7 @@ HALF_PIXEL = 0.5  # between pixel centres at +0.5 (COLMAP, nerfstudio) and at in
 
 def frame_ids(names: Sequence[str]) -> list[str]:
     """One id per path: the file name without its suffix where all differ, else the whole path with '_' for '/'."""
+    names = [name.replace("\\", "/") for name in names]
     stems = [PurePosixPath(name).stem for name in names]
     if len(set(stems)) == len(stems):
         return stems
@@ -26,6 +27,8 @@ def named_image(folder: Path, name: str, *, where: str) -> Path | None:
         raise CaptureError(f"{where}: expected the name of an image, found {name[:40]!r}")
     try:
         path = safe_join(folder, name)
+        if "\\" in name and not path.is_file():
+            path = safe_join(folder, name.replace("\\", "/"))  # as scripts on Windows write paths
     except DataError as error:
         raise CaptureError(f"{where}: {error}") from error
     return path if path.is_file() else None

@@ -21,11 +21,12 @@ from sightline.captures.options import ScanOptions, UpAxis, scan_options
 from sightline.captures.poses import pose_problem
 from sightline.captures.scan_folders import refuse_split
 from sightline.captures.scannetpp.scenes import is_scene
-from sightline.captures.transforms_json import Transforms, TransformsFrame, read_transforms
+from sightline.captures.transforms_json import DEPTH_UNIT, Transforms, TransformsFrame, read_transforms
 from sightline.config import config
 from sightline.errors import CaptureError
 
 TRANSFORMS = "transforms.json"
+TOO_CLOSE_M = 0.03  # of a whole picture: closer than cameras focus; depth in metres read as millimetres lies ten times below
 _SUFFIXES = ("", ".png", ".jpg", ".jpeg")  # files of the Blender examples name images without theirs
 
 
@@ -43,6 +44,8 @@ class NerfstudioOptions(ScanOptions):
     """Resample images of distorted cameras into pinhole images."""
     depth: bool = True
     """Take the depth images that frames name."""
+    depth_unit_scale_factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Units of the poses per stored depth value, as nerfstudio's option of this name; the file's own, else 0.001, where it is left out."""
 
 
 class NerfstudioReader:
@@ -120,7 +123,7 @@ class NerfstudioReader:
     def _depth_unit_m(self, transforms: Transforms) -> float:
         """Metres per stored depth value: the file gives it in units of the stored poses."""
         scale = transforms.applied_scale if self.options.undo_applied else 1.0
-        return transforms.depth_unit / scale * self._unit_m
+        return (self.options.depth_unit_scale_factor or transforms.depth_unit or DEPTH_UNIT) / scale * self._unit_m
 
     def _image(self, name: str, *, where: str) -> Path | None:
         return next((path for suffix in _SUFFIXES if (path := named_image(self.root, name + suffix, where=where)) is not None), None)
@@ -179,7 +182,7 @@ class NerfstudioReader:
             if source is None:
                 raise CaptureError(f"{frame.where}: key 'depth_file_path': expected a depth image, found no file '{frame.depth_name}'")
             if _is_array(frame.depth_name):
-                stored = quantised(_array(source) * scale_m)
+                stored = quantised(self._metres(_array(source), scale_m, transforms, where=source))
                 depth_path, depth_index, scale_m = worker.pack_path, worker.append_undistorted(stored, camera, where=source), QUANTISED_M
             else:
                 depth_path, depth_index = worker.depth(source, camera)
@@ -195,6 +198,18 @@ class NerfstudioReader:
             pose_place=frame.where,
             depth_index=depth_index,
         )
+
+    def _metres(self, array: np.ndarray, scale_m: float, transforms: Transforms, *, where: Path) -> np.ndarray:
+        """Depth of an array. Raises CaptureError where its unit was assumed and puts everything closer than any camera can be."""
+        depth_m = array * scale_m
+        read = depth_m[np.isfinite(depth_m) & (depth_m > 0)]
+        assumed = self.options.depth_unit_scale_factor is None and transforms.depth_unit is None
+        if assumed and array.dtype.kind == "f" and len(read) and np.median(read) < TOO_CLOSE_M:
+            raise CaptureError(
+                f"{where}: expected values of 1/1000 of the poses' unit, nerfstudio's own where {TRANSFORMS} does not say "
+                f"depth_unit_scale_factor, found a median of {np.median(read) / scale_m:.3g}. Fix: depth_unit_scale_factor=1"
+            )
+        return depth_m
 
 
 def _lens_camera(frame: TransformsFrame) -> LensCamera:
@@ -212,4 +227,4 @@ def _array(path: Path) -> np.ndarray:
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     if array.ndim != 2 or array.dtype.kind not in "fu" or not 0 < array.size <= MAX_PIXELS:
         raise CaptureError(f"{path}: expected an array of shape (height, width), found {array.dtype} {array.shape}")
-    return np.array(array, dtype=np.float64)
+    return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else array.dtype)

@@ -17,7 +17,8 @@ from sightline.geometry.cameras import Intrinsics
 MAX_FILE_BYTES = 512_000_000  # a million frames
 FISHEYE_MODEL = "OPENCV_FISHEYE"
 RADIAL_MODELS = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
-DEPTH_UNIT_M = 1e-3  # nerfstudio's own default of depth_unit_scale_factor
+DEPTH_UNIT_KEY = "depth_unit_scale_factor"
+DEPTH_UNIT = 1e-3  # nerfstudio's own default, of images and of arrays
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -39,7 +40,7 @@ class Transforms:
     path: Path
     frames: tuple[TransformsFrame, ...]
     test_frames: tuple[TransformsFrame, ...]
-    depth_unit: float  # world units per stored depth value
+    depth_unit: float | None  # world units per stored depth value, None where the file does not say it
     applied_transform: np.ndarray  # (4, 4) that was put before every pose, identity where none was
     applied_scale: float  # by which every position was multiplied after that
     camera_models: tuple[str, ...]
@@ -71,7 +72,7 @@ def read_transforms(path: Path, size_of: Callable[[str], tuple[int, int] | None]
         path=path,
         frames=frames,
         test_frames=test_frames,
-        depth_unit=_positive(whole, "depth_unit_scale_factor", DEPTH_UNIT_M, where=str(path)),
+        depth_unit=_positive(whole, DEPTH_UNIT_KEY, DEPTH_UNIT, where=str(path)) if DEPTH_UNIT_KEY in whole else None,
         applied_transform=_applied_transform(whole, where=str(path)),
         applied_scale=_positive(whole, "applied_scale", 1.0, where=str(path)),
         camera_models=tuple(sorted(models)),
