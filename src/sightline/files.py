@@ -13,6 +13,8 @@ from typing import Any
 from sightline.errors import DataError
 
 FINISHED = "finished.json"
+BYTE_ORDER_MARK = "\ufeff"
+NO_MARK = "expected UTF-8 without a byte order mark, found one at offset 0. Fix: save the file as plain UTF-8"
 
 
 @contextmanager
@@ -91,6 +93,8 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: expected a file, found none") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
+    if text.startswith(BYTE_ORDER_MARK):
+        raise DataError(f"{path}: {NO_MARK}")
     return parse_json(text, str(path))
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from sightline.captures.frame_images import frame_depth_m
 from sightline.captures.images import read_depth_m
 from sightline.captures.nerfstudio import NerfstudioReader
+from sightline.errors import CaptureError
 from sightline.geometry.depth import points_world_from_depth
 
 
@@ -120,3 +121,36 @@ def test_only_its_own_folder_is_claimed(usual, tmp_path):
     (scene / "scans").mkdir()
     (scene / "scans/segments_anno.json").write_text("{}")
     assert not NerfstudioReader.recognises(scene)
+
+
+def test_paths_of_windows_name_the_same_files(usual):
+    path = usual / "transforms.json"
+    value = json.loads(path.read_text())
+    expected = [frame.frame_id for frame in read(usual).frames]
+    for one in value["frames"]:
+        one.update({key: one[key].replace("/", "\\") for key in ("file_path", "depth_file_path") if key in one})
+    path.write_bytes(json.dumps(value, indent=1).replace("\n", "\r\n").encode())
+    found = read(usual)
+    assert [frame.frame_id for frame in found.frames] == expected and all(frame.depth_path is not None for frame in found.frames)
+
+
+def test_arrays_in_the_unit_of_the_poses_need_the_factor_that_the_file_does_not_say(tmp_path):
+    """nerfstudio multiplies arrays too by 0.001 where nothing else is said; metres would then be pictures of a room of millimetres."""
+    folder = layout_nerfstudio.applied(tmp_path / "source").source
+    expected = np.nanmedian(frame_depth_m(read(folder).frames[0]))
+    change(folder, depth_unit_scale_factor=None)
+    with pytest.raises(CaptureError, match=r"npy: expected values of 1/1000 .* found a median of \d.* Fix: depth_unit_scale_factor=1$"):
+        read(folder)
+    assert np.nanmedian(frame_depth_m(read(folder, depth_unit_scale_factor=1).frames[0])) == pytest.approx(expected)
+
+
+def test_an_option_wins_over_the_unit_of_the_file(usual):
+    median = np.nanmedian(frame_depth_m(read(usual).frames[0]))
+    assert np.nanmedian(frame_depth_m(read(usual, up_axis="+z", depth_unit_scale_factor=0.002).frames[0])) == pytest.approx(2 * median)
+
+
+def test_a_byte_order_mark_is_named(usual):
+    path = usual / "transforms.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    with pytest.raises(CaptureError, match="transforms.json: expected UTF-8 without a byte order mark, found one at offset 0"):
+        read(usual)

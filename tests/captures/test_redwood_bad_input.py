@@ -175,7 +175,7 @@ CASES = [  # id in the catalogue of bad inputs, damage, pattern of the refusal o
     ("wrong version", a_head_of_two_numbers, r"trajectory\.log:11: expected three whole numbers, .* found 2 numbers"),
     ("wrong version", a_head_that_is_no_number, r"trajectory\.log:11: expected three whole numbers"),
     ("B29", a_word_in_a_matrix, r"trajectory\.log:13: expected a number, found 'x'"),
-    ("non-UTF-8", a_log_that_is_not_text, r"trajectory\.log: expected a text file of numbers"),
+    ("non-UTF-8", a_log_that_is_not_text, r"trajectory\.log: expected UTF-8, found byte 0xff"),
     ("duplicate ids", a_frame_twice, r"trajectory\.log:11: expected each frame once, found frame 1 twice"),
     ("B05", one_pose_less, {"pose_missing": 1}),
     ("B05", half_of_the_poses, r"trajectory\.log: expected a pose for each of 8 frames, found none for 4 \(first: 00004\)"),

@@ -56,7 +56,7 @@ TEXTS = [
     (whole_text()[:-40], "expected JSON, found "),  # B29
     (b"", "expected JSON, found "),
     (whole_text().replace(b'"room"', b'"r\xf6om"', 1), "expected UTF-8, found byte 0xf6 at offset 17"),  # B32
-    (b"\xef\xbb\xbf" + whole_text(), "expected JSON, found .*BOM"),  # B32
+    (b"\xef\xbb\xbf" + whole_text(), "expected UTF-8 without a byte order mark, found one at offset 0"),  # B32
     (whole_text().decode().encode("utf-16"), "expected UTF-8, found byte 0xff at offset 0"),  # B32
     (b'{"walls": [], "walls": [1]}', "expected JSON, found key 'walls' twice"),  # B33
     (b'{"walls": ' + b"[" * 200_000, "nested too deeply"),  # B31

@@ -128,7 +128,7 @@ CASES = [  # id in the catalogue of bad inputs, damage, pattern of the refusal o
     ("B03", poses_all_zero, r"seq-01: expected usable poses, found 8 of 8 that are not \(pose_not_rigid: 8; first: .*000000\.pose\.txt\)"),
     ("truncated", a_cut_pose, r"frame-000004\.pose\.txt: expected a pose of 16 or 12 numbers.*found [4-9] numbers"),
     ("truncated", a_pose_of_words, r"frame-000004\.pose\.txt:1: expected a number, found 'one'"),
-    ("non-UTF-8", a_pose_that_is_not_text, r"frame-000004\.pose\.txt: expected a text file of numbers"),
+    ("non-UTF-8", a_pose_that_is_not_text, r"frame-000004\.pose\.txt: expected UTF-8, found byte 0xff"),
     ("zero frames", an_empty_sequence, r"expected one of the scans chess_seq-02, chess_seq-03, found 'chess_seq-01'"),
     ("zero frames", one_frame, r"seq-01: expected at least 2 frames with a usable pose, found 1"),
     ("B16", depth_of_another_size, r"seq-01: frame frame-000004: expected depth images of 160x120 like frame frame-000000, found 80x60"),
@@ -136,7 +136,7 @@ CASES = [  # id in the catalogue of bad inputs, damage, pattern of the refusal o
     ("B19", text_for_an_image, r"frame-000004\.color\.png: expected a JPEG/PNG/WEBP image"),
     ("B22", a_bomb, r"frame-000000\.color\.png: expected .*, found"),
     ("B29", a_bad_split, r"TrainSplit\.txt:2: expected a line such as sequence1, found 'chess'"),
-    ("non-UTF-8", a_split_that_is_not_text, r"TrainSplit\.txt: expected lines such as sequence1, found a file that cannot be read"),
+    ("non-UTF-8", a_split_that_is_not_text, r"TrainSplit\.txt: expected UTF-8, found byte 0x"),
 ]
 
 
@@ -247,7 +247,8 @@ def test_a_bad_archive_is_refused_by_name_and_nothing_leads_out(archived, tmp_pa
 
 def test_intrinsics_for_another_size_of_image_are_refused(usual, tmp_path):
     wrote, _ = usual
-    assert "intrinsics do not fit images of 640x480" in refusal(wrote, wrote.source, tmp_path, intrinsics=[130.0, 130.0, 80.0, 60.0])  # B07
+    told = refusal(wrote, wrote.source, tmp_path, intrinsics=[130.0, 130.0, 80.0, 60.0])  # B07
+    assert "intrinsics do not fit images of 640x480" in told and told.endswith("Fix: intrinsics=[FX,FY,CX,CY] in pixels of 640x480 images")
 
 
 def test_a_folder_without_sequences_and_unknown_splits_are_named(usual, tmp_path):

@@ -186,7 +186,7 @@ CASES = [  # what is done to it, what is told: a pattern of the refusal or count
     ("B29", a_list_with_a_word_for_a_time, r"depth\.txt:5: expected a time in seconds, found 'noon'"),
     ("B29", a_list_at_no_time, r"rgb\.txt:5: expected a finite time in seconds, found inf"),
     ("non-UTF-8", a_list_that_is_not_text, r"rgb\.txt: expected UTF-8, found byte 0xff at offset 40"),
-    ("non-UTF-8", a_trajectory_that_is_not_text, r"groundtruth\.txt: expected a text file of numbers"),
+    ("non-UTF-8", a_trajectory_that_is_not_text, r"groundtruth\.txt: expected UTF-8, found byte 0xff"),
     (
         "B26",
         a_list_that_leads_out,

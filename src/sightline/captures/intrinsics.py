@@ -67,10 +67,13 @@ def read_open3d_camera(path: Path) -> tuple[np.ndarray, tuple[int, int]]:
     raise CaptureError(f"{path}: intrinsic_matrix: expected fx 0 0 0 fy 0 cx cy 1 (column by column), found {numbers}")
 
 
-def intrinsics_for(K: np.ndarray, *, size: tuple[int, int], stated_size: tuple[int, int] | None, where: str, mend: str) -> Intrinsics:
+def intrinsics_for(
+    K: np.ndarray, *, size: tuple[int, int], stated_size: tuple[int, int] | None, where: str, mend: str | None
+) -> Intrinsics:
     """The camera of images of `size`; scaled per axis from `stated_size` where that differs.
 
-    Raises CaptureError for numbers that belong to another image size; `mend` is the option that would tell which.
+    Raises CaptureError for numbers that belong to another image size; `mend` is the option that would tell which (`image_size`), or the
+    one that takes other numbers; None where they stand in the data set's own files.
     """
     width, height = stated_size or size
     try:
@@ -80,10 +83,11 @@ def intrinsics_for(K: np.ndarray, *, size: tuple[int, int], stated_size: tuple[i
     problem = size_problem(camera)
     if problem:
         likely = (int(round(2 * camera.cx + 1)), int(round(2 * camera.cy + 1)))
-        if min(likely) < 1 or likely == (width, height):
+        if mend is None or min(likely) < 1 or likely == (width, height):
             raise CaptureError(f"{where}: {problem}. Fix: give the camera matrix of these images, in their pixels")
         looks = f"these look like numbers for images of perhaps {likely[0]}x{likely[1]}"
-        raise CaptureError(f"{where}: {problem}; {looks}. {fix(**{mend: likely})}")
+        way = fix(image_size=likely) if mend == "image_size" else f"Fix: {mend}=[FX,FY,CX,CY] in pixels of {width}x{height} images"
+        raise CaptureError(f"{where}: {problem}; {looks}. {way}")
     return camera if (width, height) == size else camera.resized(width=size[0], height=size[1])
 
 

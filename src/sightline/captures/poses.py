@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sightline.captures.containers.safe_npz import read_npy
+from sightline.captures.texts import decoded
 from sightline.errors import CaptureError
 from sightline.geometry.transforms import ROTATION_TOLERANCE, nearest_rigid, rigid, rigidity_error, rotation_from_quat_wxyz
 
@@ -132,10 +133,7 @@ def read_number_rows(path: Path) -> list[tuple[int, list[float]]]:
 
 
 def _number_rows(content: bytes, where: str) -> list[tuple[int, list[float]]]:
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{where}: expected a text file of numbers, found one that cannot be read ({error})") from error
+    text = decoded(content, where)
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.partition("#")[0].replace(",", " ").split()

@@ -22,6 +22,7 @@ from sightline.captures.layouts import files_below, natural
 from sightline.captures.options import ScanOptions, UpAxis, scan_options
 from sightline.captures.poses import PoseLine, read_pose_bytes, read_pose_file
 from sightline.captures.scan_folders import folder_of
+from sightline.captures.texts import decoded
 from sightline.config import config
 from sightline.errors import CaptureError
 from sightline.geometry.cameras import Intrinsics
@@ -193,9 +194,9 @@ def _listed(path: Path) -> set[int]:
     """The numbers of the sequences in a split file. Raises CaptureError naming the line."""
     try:
         content = path.read_bytes()[:MAX_SPLIT_BYTES]
-        lines = content.decode("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise CaptureError(f"{path}: expected lines such as sequence1, found a file that cannot be read ({error})") from error
+    lines = decoded(content, str(path)).splitlines()
     numbers = set()
     for number, line in enumerate(lines, start=1):
         match = _LISTED.match(line.strip())

@@ -99,7 +99,7 @@ class TapVid3dReader:
             stored_poses, poses_from = _poses(arrays, clip, count=len(points))
         rate_hz = self.options.frame_rate_hz or RATES_HZ.get(clip.subset or "", 30.0)
         size = image_size(images[0])
-        camera = intrinsics_for(K, size=size, stated_size=None, where=f"{clip.path}: intrinsics", mend="intrinsics")
+        camera = intrinsics_for(K, size=size, stated_size=None, where=f"{clip.path}: intrinsics", mend=None)
         frames = [
             StoredFrame(
                 frame_id=f"{place:06d}",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sightline.errors import CaptureError
+from sightline.files import BYTE_ORDER_MARK, NO_MARK
 
 MAX_TEXT_BYTES = 256_000_000  # a trajectory of a million poses has 200 MB
 
@@ -20,8 +21,11 @@ def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:
 
 
 def decoded(content: bytes, where: str) -> str:
-    """Bytes as UTF-8. Raises CaptureError naming the byte."""
+    """Bytes as UTF-8. Raises CaptureError naming the byte, also where editors on Windows put a byte order mark first."""
     try:
-        return content.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CaptureError(f"{where}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
+    if text.startswith(BYTE_ORDER_MARK):
+        raise CaptureError(f"{where}: {NO_MARK}")
+    return text

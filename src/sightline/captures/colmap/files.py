@@ -16,6 +16,7 @@ from sightline.captures.colmap.model import (
     checked_camera,
 )
 from sightline.captures.colmap.model import model_suffix as suffix_of
+from sightline.captures.texts import decoded
 from sightline.errors import CaptureError
 
 MAX_LINE_BYTES = 64_000_000  # the points of one image, 40 bytes each
@@ -85,10 +86,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             number += 1
             if len(line) == MAX_LINE_BYTES:
                 raise CaptureError(f"{path}:{number}: expected a line of less than {MAX_LINE_BYTES} bytes, found a longer one")
-            try:
-                yield number, line.decode("utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise CaptureError(f"{path}:{number}: expected UTF-8, found byte {line[error.start]:#x}") from error
+            yield number, decoded(line, f"{path}:{number}").strip()
 
 
 def _whole(word: str, where: str, what: str) -> int:

@@ -24,7 +24,9 @@ from sightline.captures.roomplan.parts import (
     whole,
 )
 from sightline.captures.roomplan.structure import Section, build_structure, room_word
+from sightline.captures.texts import decoded
 from sightline.errors import CaptureError
+from sightline.files import BYTE_ORDER_MARK
 from sightline.geometry.boxes import Box
 from sightline.geometry.transforms import apply, inverse, rotate
 
@@ -48,7 +50,9 @@ def looks_like_roomplan(path: Path) -> bool:
     if path.suffix.lower() != ".json" or not path.is_file() or not 0 < path.stat().st_size <= MAX_BYTES:
         return False
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        return text[:64].lstrip(b" \t\r\n").startswith(b"{") and all(text.find(mark) >= 0 for mark in MARKS)
+        return text[:64].removeprefix(BYTE_ORDER_MARK.encode()).lstrip(b" \t\r\n").startswith(b"{") and all(
+            text.find(mark) >= 0 for mark in MARKS
+        )
 
 
 def read_captured_room(path: Path) -> RoomPlan:
@@ -173,9 +177,7 @@ def _document(path: Path) -> Any:
 def parse_document(text: bytes, *, where: str) -> Any:
     """JSON in UTF-8 without a key twice. `NaN` is let in, because it makes one part unusable and not the file. Raises CaptureError."""
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=_mapping)
-    except UnicodeDecodeError as error:
-        raise CaptureError(f"{where}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
+        return json.loads(decoded(text, where), object_pairs_hook=_mapping)
     except ValueError as error:
         raise CaptureError(f"{where}: expected JSON, found {error}") from error
     except RecursionError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from sightline.captures.containers.archives import SafeZip
 from sightline.captures.containers.pgm import MAX_HEADER_BYTES
 from sightline.captures.matrices import camera_matrix, matrix_4x4, pinhole
+from sightline.captures.texts import decoded
 from sightline.errors import CaptureError
 from sightline.geometry.cameras import Intrinsics
 
@@ -61,11 +62,7 @@ class Sequence:
 
     def text(self, name: str) -> str:
         """A small text file. Raises CaptureError where it is not UTF-8."""
-        try:
-            return self.read(name, max_bytes=MAX_TEXT_BYTES).decode("utf-8")
-        except UnicodeDecodeError as error:
-            found = error.object[error.start]
-            raise CaptureError(f"{self.where(name)}: expected UTF-8, found byte {found:#x} at offset {error.start}") from error
+        return decoded(self.read(name, max_bytes=MAX_TEXT_BYTES), self.where(name))
 
     def colour_path(self, name: str) -> Path:
         """A colour image as a file of its own, byte for byte."""
