@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sightline.facts.fact import FactTable
+from sightline.facts.fact import ON_FLOOR, FactTable
 
 OVERLAP_EDGES = (0.0, 0.05, 0.15, 0.35, 0.6, 0.9, 1.0)
 
@@ -22,6 +22,7 @@ def describe(table: FactTable) -> list[str]:
         lines.append(f"  movement of pairs: {_spread(pairs.distance_m, '.2f')} m, turn {_spread(np.abs(pairs.yaw_deg), '.0f')} deg")
     if len(table.points.frame):
         lines.append(f"  depth of points: {_spread(table.points.depth_m, '.2f')} m")
+    lines += _structure_lines(table)
     if table.objects is None:
         return [*lines, "  objects: not known in this scan"]
     named = ", ".join(f"{category} {number}" for category, number in sorted(table.counts.items(), key=lambda one: (-one[1], one[0])))
@@ -44,6 +45,27 @@ def describe(table: FactTable) -> list[str]:
         lines.append(f"  coverage: {alone} frames alone and {len(sets.first) - alone} pairs span a dimension of {objects} objects")
     if table.object_pairs is not None and len(table.object_pairs.first):
         lines.append(f"  object gaps: {_spread(table.object_pairs.closest_m, '.2f')} m")
+    return lines
+
+
+def _structure_lines(table: FactTable) -> list[str]:
+    """Rooms, links, free space and places, those that are known."""
+    lines = []
+    if table.rooms is not None:
+        areas = ", ".join(f"{area_m2:.1f}" for area_m2 in table.rooms.area_m2)
+        lines.append(f"  rooms: {areas} m2 by {'outline' if table.rooms.from_outline.all() else 'alpha shape of the floor seen'}")
+    if table.room_links is not None:
+        inner = np.count_nonzero(table.room_links.second >= 0)
+        lines.append(f"  room links: {inner} between rooms, {len(table.room_links.first) - inner} outwards")
+    space = table.free_space
+    if space is not None:
+        free_m2, taken_m2 = ((np.count_nonzero(space.cells == kind, axis=1) * space.cell_m**2).sum() for kind in (1, 2))
+        lines.append(f"  free space: {free_m2:.1f} m2 free, {taken_m2:.1f} m2 taken, cells of {space.cell_m[0]:.2f} m")
+    places = table.object_places
+    if places is not None and len(places.object_id):
+        on_floor, on_object = np.count_nonzero(places.support_id == ON_FLOOR), np.count_nonzero(places.support_id >= 0)
+        nowhere = len(places.object_id) - on_floor - on_object
+        lines.append(f"  object places: {on_floor} on the floor, {on_object} on another object, {nowhere} hang or cannot be told")
     return lines
 
 

@@ -19,6 +19,7 @@ from sightline.facts.objects import join_views, object_views
 from sightline.facts.overlap import count_visible, pair_overlaps
 from sightline.facts.points import generator_for, join_points, sample_points
 from sightline.facts.store import write_facts
+from sightline.facts.structure import structure_facts
 from sightline.facts.visibility import cloud_of, view_frame
 from sightline.facts.visible_bits import new_words, write_order
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished, read_json, replacing_folder
@@ -96,6 +97,8 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
     )
     if covered.why_not is not None:
         skips["coverage"] = covered.why_not
+    built = structure_facts(scene, cloud)
+    skips |= built.skips
     return FactTable(
         scan_id=scene.scan_id,
         place_id=scene.place_id,
@@ -116,6 +119,10 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
         structure=scene.structure,
         object_times=times,
         coverage=covered.sets,
+        object_places=built.object_places,
+        rooms=built.rooms,
+        room_links=built.room_links,
+        free_space=built.free_space,
         skips=skips,
     )
 
