@@ -111,6 +111,9 @@ def test_points_behind_or_too_near_the_camera_are_not_inside():
     cloud = cloud_with(points, np.zeros(len(points)))
     shares = point_shares(view_of(cloud, plain_wall()), cloud, object_points(cloud, (thing(0),)), near_m=NEAR_M)
     assert shares.inside_share.tolist() == [1 / 3] and shares.hidden_share.tolist() == [0.0]
+    line = cloud_with(np.c_[np.zeros((20, 2)), 0.01 * np.arange(1, 21) + 0.005], np.zeros(20))  # one word from 1.5 cm to 20.5 cm ahead
+    shares = point_shares(view_of(line, plain_wall()), line, object_points(line, (thing(0),)), near_m=0.05)
+    assert shares.inside_share.tolist() == [16 / 20] and shares.hidden_share.tolist() == [1.0]
 
 
 def test_shares_of_nothing_are_not_known():

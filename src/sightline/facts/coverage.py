@@ -81,19 +81,15 @@ def object_spans(cloud: Cloud, owners: ObjectPoints, objects: Sequence[SceneObje
     expect(words=(words, "F W"))
     along_m = own_coordinates(cloud, owners, objects)
     words = np.ascontiguousarray(words, dtype=np.uint64)
-    layout = (owners.words, owners.masks, owners.word_starts)
+    parts = (owners.words, owners.masks, owners.part_places)
     starts = np.zeros(len(owners.object_ids) + 1, dtype=np.int64)
-    _count_frames(words, *layout, starts)
+    _count_frames(words, *parts, starts)
     np.cumsum(starts, out=starts)
     frame = np.empty(starts[-1], dtype=np.int32)
     low_m, high_m = np.empty((len(frame), 3)), np.empty((len(frame), 3))
-    ends = np.append(owners.first_points[1:], len(along_m))
-    if len(along_m):
-        lows = np.minimum.reduceat(along_m, owners.first_points, axis=0)
-        highs = np.maximum.reduceat(along_m, owners.first_points, axis=0)
-    else:
-        lows = highs = along_m
-    _fill_spans(words, *layout, owners.first_points, ends, along_m, lows, highs, starts, frame, low_m, high_m)
+    lows, highs = np.empty((len(owners.words), 3)), np.empty((len(owners.words), 3))
+    _fill_part_bounds(owners.part_starts, owners.part_ends, along_m, lows, highs)
+    _fill_spans(words, *parts, owners.part_starts, owners.part_ends, along_m, lows, highs, starts, frame, low_m, high_m)
     extent_m = np.zeros((len(owners.object_ids), 3))
     for place in np.flatnonzero(owners.counts):
         own = along_m[owners.point_starts[place] : owners.point_starts[place + 1]]
@@ -104,14 +100,11 @@ def object_spans(cloud: Cloud, owners: ObjectPoints, objects: Sequence[SceneObje
 def own_coordinates(cloud: Cloud, owners: ObjectPoints, objects: Sequence[SceneObject]) -> np.ndarray:
     """The points of `owners` as `(P, 3)` metres from the centre of their object's box along its height, width and length."""
     boxes = {one.object_id: one.box for one in objects}
+    ordered = [boxes[object_id] for object_id in owners.object_ids.tolist()]
+    axes_world = np.array([box.world_from_object[:3, size_axes(box)].T for box in ordered]).reshape(-1, 3, 3)
+    centres_world = np.array([box.centre_world for box in ordered]).reshape(-1, 3)
     along_m = np.empty((len(owners.points), 3))
-    for place, object_id in enumerate(owners.object_ids.tolist()):
-        box, own = boxes[object_id], slice(owners.point_starts[place], owners.point_starts[place + 1])
-        offset = cloud.points_world[owners.points[own]] - box.centre_world
-        for column, axis in enumerate(size_axes(box)):
-            x, y, z = box.world_from_object[:3, axis]
-            # written out: a matrix product may round a point differently by where it stands in the array
-            along_m[own, column] = offset[:, 0] * x + offset[:, 1] * y + offset[:, 2] * z
+    _fill_coordinates(cloud.points_world, owners.points, owners.point_starts, centres_world, axes_world, along_m)
     return along_m
 
 
@@ -150,55 +143,76 @@ def _needed_m(spans: Spans, tolerance: float) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_frames(seen, words, masks, word_starts, starts):  # pragma: no cover - compiled
+def _fill_coordinates(points, own, starts, centres, axes, along):  # pragma: no cover - compiled
+    """Each point for itself: a matrix product may round a point differently by where it stands in the array."""
+    for place in range(starts.size - 1):
+        for row in range(starts[place], starts[place + 1]):
+            point = own[row]
+            x, y, z = points[point, 0] - centres[place, 0], points[point, 1] - centres[place, 1], points[point, 2] - centres[place, 2]
+            for axis in range(3):
+                along[row, axis] = x * axes[place, axis, 0] + y * axes[place, axis, 1] + z * axes[place, axis, 2]
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_part_bounds(part_starts, part_ends, along, lows, highs):  # pragma: no cover - compiled
+    for k in range(part_starts.size):
+        lows[k], highs[k] = np.inf, -np.inf
+        for point in range(part_starts[k], part_ends[k]):
+            for axis in range(3):
+                lows[k, axis] = min(lows[k, axis], along[point, axis])
+                highs[k, axis] = max(highs[k, axis], along[point, axis])
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_frames(seen, words, masks, places, starts):  # pragma: no cover - compiled
     """Into starts[k + 1]: how many frames see a point of object k."""
-    for place in range(word_starts.size - 1):
-        for frame in range(seen.shape[0]):
-            for k in range(word_starts[place], word_starts[place + 1]):
-                if seen[frame, words[k]] & masks[k]:
-                    starts[place + 1] += 1
-                    break
+    last_frame = np.full(starts.size, -1)
+    for frame in range(seen.shape[0]):
+        row = seen[frame]
+        for k in range(words.size):
+            if row[words[k]] & masks[k] != np.uint64(0) and last_frame[places[k]] != frame:
+                last_frame[places[k]] = frame
+                starts[places[k] + np.uint64(1)] += 1
 
 
 @numba.njit(cache=True, nogil=True)
 def _fill_spans(
-    seen, words, masks, word_starts, first_points, end_points, along, lows, highs, starts, frames, low, high
+    seen, words, masks, places, part_starts, part_ends, along, lows, highs, starts, frames, low, high
 ):  # pragma: no cover - compiled
-    """A word wholly seen counts by its bounds; one partly seen is opened only where it could reach farther than what is known."""
-    row = 0
-    for place in range(word_starts.size - 1):
-        for frame in range(seen.shape[0]):
-            if row == starts[place + 1]:
-                break
-            low[row], high[row] = np.inf, -np.inf
-            any_seen = False
-            for k in range(word_starts[place], word_starts[place + 1]):
-                bits = seen[frame, words[k]] & masks[k]
-                if bits == np.uint64(0):
-                    continue
-                any_seen = True
-                partly = bits != masks[k]
-                farther = False
+    """A part wholly seen counts by its bounds; one partly seen is opened only where it could reach farther than what is known."""
+    last_frame, next_row = np.full(starts.size, -1), starts.copy()
+    for frame in range(seen.shape[0]):
+        seen_words = seen[frame]
+        for k in range(words.size):
+            bits = seen_words[words[k]] & masks[k]
+            if bits == np.uint64(0):
+                continue
+            place = places[k]
+            if last_frame[place] != frame:
+                last_frame[place] = frame
+                frames[next_row[place]] = frame
+                low[next_row[place]], high[next_row[place]] = np.inf, -np.inf
+                next_row[place] += 1
+            row = next_row[place] - 1
+            farther = False
+            for axis in range(3):
+                farther |= lows[k, axis] < low[row, axis] or highs[k, axis] > high[row, axis]
+            if not farther:
+                continue
+            if bits == masks[k]:
                 for axis in range(3):
-                    if lows[k, axis] < low[row, axis] or highs[k, axis] > high[row, axis]:
-                        farther = True
-                        if not partly:
-                            low[row, axis] = min(low[row, axis], lows[k, axis])
-                            high[row, axis] = max(high[row, axis], highs[k, axis])
-                if not (partly and farther):
-                    continue
-                mask, bit = masks[k], np.uint64(0)
-                for point in range(first_points[k], end_points[k]):
-                    while (mask >> bit) & np.uint64(1) == np.uint64(0):
-                        bit += np.uint64(1)
-                    if (bits >> bit) & np.uint64(1):
-                        for axis in range(3):
-                            low[row, axis] = min(low[row, axis], along[point, axis])
-                            high[row, axis] = max(high[row, axis], along[point, axis])
+                    low[row, axis] = min(low[row, axis], lows[k, axis])
+                    high[row, axis] = max(high[row, axis], highs[k, axis])
+                continue
+            mask, bit = masks[k], np.uint64(0)
+            for point in range(part_starts[k], part_ends[k]):
+                while (mask >> bit) & np.uint64(1) == np.uint64(0):
                     bit += np.uint64(1)
-            if any_seen:
-                frames[row] = frame
-                row += 1
+                if (bits >> bit) & np.uint64(1) != np.uint64(0):
+                    for axis in range(3):
+                        low[row, axis] = min(low[row, axis], along[point, axis])
+                        high[row, axis] = max(high[row, axis], along[point, axis])
+                bit += np.uint64(1)
 
 
 @numba.njit(cache=True, nogil=True)

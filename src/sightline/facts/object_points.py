@@ -17,15 +17,17 @@ MARGIN_M = 1e-6  # a word is told by its bounds only this far from the border: r
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ObjectPoints:
-    """The points of K objects in a cloud, and the E words that hold them: words of object k are `word_starts[k]:word_starts[k + 1]`."""
+    """The points of K objects in a cloud, and E parts: the points that one object has in one word, ascending by word."""
 
     object_ids: np.ndarray  # (K,) int32, ascending
     points: np.ndarray  # (P,) int64 places in the cloud, object by object, ascending within each
     point_starts: np.ndarray  # (K + 1,) int64
-    words: np.ndarray  # (E,) int64 places among the words, ascending within each object
-    masks: np.ndarray  # (E,) uint64 which bits of the word are the object's
-    word_starts: np.ndarray  # (K + 1,) int64
-    first_points: np.ndarray  # (E,) int64 where in `points` the bits of a word begin
+    words: np.ndarray  # (E,) uint64 place of the part's word, ascending: a frame's words are read once, in order
+    masks: np.ndarray  # (E,) uint64 which bits of the word are the part's
+    part_places: np.ndarray  # (E,) uint64 place in `object_ids` of the object whose part it is
+    part_starts: np.ndarray  # (E,) int64 where in `points` the part begins
+    part_ends: np.ndarray  # (E,) int64
+    bounds_world: np.ndarray  # (K, 6) low and high corner of each object's points; 0 for an object that has none
 
     @property
     def counts(self) -> np.ndarray:
@@ -47,34 +49,45 @@ def object_points(cloud: Cloud, objects: Sequence[SceneObject]) -> ObjectPoints:
     word = points // WORD_BITS
     is_first = np.ones(len(points), dtype=bool)
     is_first[1:] = (owner[1:] != owner[:-1]) | (word[1:] != word[:-1])
-    first_points = np.flatnonzero(is_first)
+    starts = np.flatnonzero(is_first)
+    ends = np.append(starts[1:], len(points)) if len(points) else starts
+    by_word = np.argsort(word[starts], kind="stable")
     bits = np.uint64(1) << (points % WORD_BITS).astype(np.uint64)
     every = np.arange(len(ids) + 1)
+    point_starts = np.searchsorted(owner, every)
+    bounds_world = np.zeros((len(ids), 6))
+    with_points = np.flatnonzero(np.diff(point_starts))
+    if len(with_points):
+        own_world = cloud.points_world[points]
+        bounds_world[with_points, :3] = np.minimum.reduceat(own_world, point_starts[with_points], axis=0)
+        bounds_world[with_points, 3:] = np.maximum.reduceat(own_world, point_starts[with_points], axis=0)
     return ObjectPoints(
         object_ids=ids,
         points=points,
-        point_starts=np.searchsorted(owner, every),
-        words=word[first_points],
-        masks=np.bitwise_or.reduceat(bits, first_points) if len(points) else bits,
-        word_starts=np.searchsorted(owner[first_points], every),
-        first_points=first_points,
+        point_starts=point_starts,
+        words=word[starts][by_word].astype(np.uint64),
+        masks=(np.bitwise_or.reduceat(bits, starts) if len(points) else bits)[by_word],
+        part_places=owner[starts][by_word].astype(np.uint64),
+        part_starts=starts[by_word],
+        part_ends=ends[by_word],
+        bounds_world=bounds_world,
     )
 
 
 def seen_counts(owners: ObjectPoints, words: np.ndarray) -> np.ndarray:
     """How many points of each object each frame sees `(F, K)` int64, of packed visibility `words (F, W)`."""
-    counts = np.empty((len(words), len(owners.object_ids)), dtype=np.int64)
-    _count_seen(np.ascontiguousarray(words, dtype=np.uint64), owners.words, owners.masks, owners.word_starts, counts)
+    counts = np.zeros((len(words), len(owners.object_ids)), dtype=np.int64)
+    _count_seen(np.ascontiguousarray(words, dtype=np.uint64), owners.words, owners.masks, owners.part_places, counts)
     return counts
 
 
 def inside_counts(owners: ObjectPoints, cloud: Cloud, *, camera: Intrinsics, world_from_camera: np.ndarray, near_m: float) -> np.ndarray:
     """How many points of each object fall into an image `(K,)` int64, hidden or not: z at least `near_m`, nearest pixel in the image.
 
-    The arithmetic is that of `visible_words`, so a visible point is always inside. Words of points that lie wholly outside or
-    wholly inside the view are told by their bounds.
+    The arithmetic is that of `visible_words`, so a visible point is always inside. Objects, and words
+    of points, that lie wholly outside or wholly inside the view are told by their bounds.
     """
-    counts = np.empty(len(owners.object_ids), dtype=np.int64)
+    counts = np.zeros(len(owners.object_ids), dtype=np.int64)
     _count_inside(
         cloud.points_world,
         cloud.bounds_world,
@@ -83,7 +96,9 @@ def inside_counts(owners: ObjectPoints, cloud: Cloud, *, camera: Intrinsics, wor
         _image_planes(camera, world_from_camera, near_m),
         owners.words,
         owners.masks,
-        owners.word_starts,
+        owners.part_places,
+        owners.point_starts,
+        owners.bounds_world,
         counts,
     )
     return counts
@@ -100,13 +115,13 @@ def _image_planes(camera: Intrinsics, world_from_camera: np.ndarray, near_m: flo
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_seen(seen, words, masks, starts, counts):  # pragma: no cover - compiled
+def _count_seen(seen, words, masks, places, counts):  # pragma: no cover - compiled
     for frame in range(seen.shape[0]):
-        for place in range(starts.size - 1):
-            total = np.uint64(0)
-            for k in range(starts[place], starts[place + 1]):
-                total += popcount(seen[frame, words[k]] & masks[k])
-            counts[frame, place] = np.int64(total)
+        row, count = seen[frame], counts[frame]
+        for k in range(words.size):
+            bits = row[words[k]] & masks[k]
+            if bits != np.uint64(0):  # of most parts a frame sees nothing
+                count[places[k]] += np.int64(popcount(bits))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -127,28 +142,35 @@ def _side(bound, planes):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _count_inside(points, bounds, m, camera, planes, words, masks, starts, counts):  # pragma: no cover - compiled
+def _count_inside(
+    points, bounds, m, camera, planes, words, masks, places, point_starts, object_bounds, counts
+):  # pragma: no cover - compiled
     fx, fy, cx, cy, width, height, near_m = camera
-    for place in range(starts.size - 1):
-        total = np.int64(0)
-        for k in range(starts[place], starts[place + 1]):
-            side = _side(bounds[words[k]], planes)
-            if side == 1:
-                total += np.int64(popcount(masks[k]))
-            if side != 0:
+    sides = np.empty(counts.size, dtype=np.int64)
+    for place in range(counts.size):
+        sides[place] = _side(object_bounds[place], planes)
+        if sides[place] == 1:
+            counts[place] = point_starts[place + 1] - point_starts[place]
+    for k in range(words.size):
+        place = places[k]
+        if sides[place] != 0:
+            continue
+        side = _side(bounds[words[k]], planes)
+        if side == 1:
+            counts[place] += np.int64(popcount(masks[k]))
+        if side != 0:
+            continue
+        for bit in range(64):
+            if (masks[k] >> np.uint64(bit)) & np.uint64(1) == np.uint64(0):
                 continue
-            for bit in range(64):
-                if (masks[k] >> np.uint64(bit)) & np.uint64(1) == np.uint64(0):
-                    continue
-                point = words[k] * 64 + bit
-                px, py, pz = points[point, 0], points[point, 1], points[point, 2]
-                z = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3]
-                if not z >= near_m:
-                    continue
-                x = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3]
-                y = m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
-                column = np.floor(fx * x / z + cx + 0.5)
-                row = np.floor(fy * y / z + cy + 0.5)
-                if column >= 0.0 and column < width and row >= 0.0 and row < height:
-                    total += 1
-        counts[place] = total
+            point = np.int64(words[k]) * 64 + bit
+            px, py, pz = points[point, 0], points[point, 1], points[point, 2]
+            z = m[2, 0] * px + m[2, 1] * py + m[2, 2] * pz + m[2, 3]
+            if not z >= near_m:
+                continue
+            x = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3]
+            y = m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
+            column = np.floor(fx * x / z + cx + 0.5)
+            row = np.floor(fy * y / z + cy + 0.5)
+            if column >= 0.0 and column < width and row >= 0.0 and row < height:
+                counts[place] += 1
