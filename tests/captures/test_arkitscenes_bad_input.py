@@ -140,6 +140,10 @@ FILES = {
         "NaN is not JSON",
     ),
     "an annotation of another kind": (lambda s: annotation_of(s).write_text("[]"), "annotation.json: data: expected a list"),
+    "B35 an annotation of another recording": (
+        lambda s: annotation_of(s).rename(annotation_of(s).with_name("40000000_3dod_annotation.json")),
+        r"40000000_3dod_annotation.json: expected \d+_3dod_annotation.json, found an annotation of another recording. Fix: move it away",
+    ),
     "a box without segments": (
         lambda s: spoilt_box(s, lambda d: d[2].pop("segments")),
         r"data\[2\]: expected `label` and `segments.obbAligned`",

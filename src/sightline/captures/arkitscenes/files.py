@@ -14,7 +14,7 @@ FOLDS = ("Training", "Validation")
 LAYOUTS = ("3dod", "raw")
 COLOURS = ("lowres_wide", "vga_wide", "wide")
 TRAJECTORY = "lowres_wide.traj"
-ANNOTATION = "*_3dod_annotation.json"
+ANNOTATION = "_3dod_annotation.json"
 SPLIT_TABLES = ("3dod_train_val_splits.csv", "raw_train_val_splits.csv")
 METADATA = "metadata.csv"
 TABLE_LEVELS = 4  # <fold>, <layout>, the download folder, and one above it
@@ -36,8 +36,14 @@ class ArkitScan:
 
     @property
     def annotation(self) -> Path | None:
-        """The file of labelled boxes, where it was downloaded."""
-        return next(iter(sorted(self.folder.glob(ANNOTATION))), None)
+        """The file of labelled boxes, where it was downloaded. Raises CaptureError where there is only one of another recording."""
+        path = self.folder / f"{self.video_id}{ANNOTATION}"
+        if path.is_file():
+            return path
+        other = next(iter(sorted(self.folder.glob(f"*{ANNOTATION}"))), None)
+        if other is not None:
+            raise CaptureError(f"{other}: expected {path.name}, found an annotation of another recording. Fix: move it away")
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
