@@ -86,6 +86,10 @@ def a_list_alone(folder: Path) -> None:
     infos(folder, [RECORD])
 
 
+def no_metainfo(folder: Path) -> None:
+    infos(folder, {"data_list": [RECORD]})
+
+
 def no_categories(folder: Path) -> None:
     infos(folder, {"metainfo": {"classes": ["chair"]}, "data_list": [RECORD]})
 
@@ -149,9 +153,10 @@ CASES = [
     ("B31 truncated", a_truncated_file, r"infos_val\.pkl: .*found a truncated or damaged file"),
     ("B32 not text, not records", text_in_its_place, r"infos_val\.pkl: expected pickled plain values"),
     ("wrong version: a list", a_list_alone, r"expected a mapping with 'metainfo' and 'data_list', found list"),
+    ("wrong version: no metainfo", no_metainfo, r"expected a mapping with 'metainfo' and 'data_list', found dict without 'metainfo'"),
     ("wrong version: no categories", no_categories, r"metainfo: key 'categories': expected a mapping of names to numbers"),
     ("zero scans", lambda folder: scans(folder), r"expected one of its 0 scans"),
-    ("zero frames", changed(images=[]), r"scannet/scene0011_01: key 'images': expected a list of images, found list"),
+    ("zero frames", changed(images=[]), r"scannet/scene0011_01: key 'images': expected a list of images, found none"),
     ("B33 the same scan twice", the_same_scan_twice, r"data_list\[1\]: expected every sample_idx once"),
     ("B33 the same scan in two files", the_same_scan_in_two_files, r"is in embodiedscan_infos_train\.pkl as well\. Fix: give one"),
     ("B33 the same image twice", frame(4, img_path=f"{PLACE}/00000.jpg"), r"expected every frame once, found frame '00000' 2 times"),
@@ -172,7 +177,9 @@ CASES = [
     ("B02 NaN in the alignment", changed(axis_align_matrix=aligned(m03=np.nan)), r"axis_align_matrix: .*pose_not_finite"),
     ("B03 a scaled alignment", changed(axis_align_matrix=1.2 * np.eye(4)), r"axis_align_matrix: expected a finite rigid 4x4"),
     ("B08 no alignment", changed(axis_align_matrix=None), r"key 'axis_align_matrix' is missing"),
-    ("B07 no camera", changed(cam2img=None), r"images\[0\]: cam2img: expected a matrix"),
+    ("B07 no camera", changed(cam2img=None), r"images\[0\]: cam2img: expected a matrix, found none here or in the scan"),
+    ("B07 a camera of complex numbers", changed(cam2img=np.eye(4) * 1j), r"images\[0\]: cam2img: expected a matrix of numbers"),
+    ("B01 no pose", frame(3, cam2global=None), r"images\[3\]: cam2global: expected a matrix, found none"),
     ("B07 the depth camera for colour", changed(cam2img=RECORD["depth_cam2img"]), r"cam2img: intrinsics do not fit images of 324x242"),
     ("B07 a skewed camera", changed(cam2img=layout.matrix_4x4(layout.COLOUR) + np.eye(4, k=1) * 9), r"cam2img: expected a camera without"),
     ("B11 an image missing", an_image_less, {"image_missing": 1}),
@@ -246,3 +253,15 @@ def test_a_folder_without_the_files_and_an_unknown_scan_have_their_own_words(usu
     with pytest.raises(CaptureError, match=r"expected one of its 1 scans \(scannet__scene0011_01, \.\.\.\), found 'x'"):
         EmbodiedScanReader(wrote.source, {}).read("x", workspace=tmp_path)
     assert "Did you mean 'data_root'" in refusal(wrote, wrote.source, tmp_path / "workspace", data_rot="x")
+
+
+def test_a_number_that_two_categories_share_names_no_object(usual, tmp_path):
+    """B44: a label is never guessed."""
+    wrote, root = usual
+    source = copied(wrote, root, tmp_path / "source")
+    number = RECORD["instances"][0]["bbox_label_3d"]
+    infos(source, {"metainfo": {"categories": {**layout.LABEL_OF, "another": number}}, "data_list": [RECORD]})
+    capture = read(wrote, source, tmp_path / "workspace")
+    doubtful = [one["bbox_id"] for one in RECORD["instances"] if one["bbox_label_3d"] == number]
+    assert capture.notes["objects_skipped"] == {"label_unknown": len(doubtful)}
+    assert not {one.object_id for one in capture.objects} & set(doubtful)

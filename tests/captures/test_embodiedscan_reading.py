@@ -101,3 +101,14 @@ def test_places_without_their_lists_say_that_they_are_not_sure(tmp_path):
     (tmp_path / "source" / "data" / "3rscan" / "3RScan.json").unlink()
     capture = read(wrote, wrote.source, tmp_path / "workspace")
     assert capture.place_id == f"threerscan_{layout.UUID}" and "3RScan.json was not found" in capture.notes["place"]
+
+
+@pytest.mark.parametrize("table", ["3dod_train_val_splits.csv", "3dod/3dod_train_val_splits.csv", "raw/metadata.csv"])
+def test_the_visit_of_a_recording_stands_in_any_table_of_its_download(tmp_path, table):
+    """The 3dod download, whose images EmbodiedScan uses, has no metadata.csv."""
+    wrote = layout.arkitscenes(tmp_path / "source")
+    path = wrote.source / "arkitscenes" / table
+    path.parent.mkdir(exist_ok=True)
+    (wrote.source / "arkitscenes" / "metadata.csv").rename(path)
+    assert read(wrote, wrote.source, tmp_path / "workspace").place_id == wrote.place_id
+    assert path in EmbodiedScanReader(wrote.source, {}).source_files(wrote.scan_id)

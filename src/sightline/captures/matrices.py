@@ -51,6 +51,8 @@ def pinhole(K: np.ndarray, *, size: tuple[int, int], where: str) -> Intrinsics:
 
 def _numbers(value: Any, shapes: tuple[tuple[int, ...], ...], *, where: str) -> np.ndarray:
     try:
+        if np.iscomplexobj(value):  # NumPy would drop the imaginary part with no more than a warning
+            raise TypeError("complex numbers")
         stored = np.asarray(value, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
         raise CaptureError(f"{where}: expected a matrix of numbers, found {str(value)[:60]!r}") from error

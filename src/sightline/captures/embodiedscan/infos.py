@@ -54,7 +54,7 @@ class InfoFile:
 
     path: Path
     split: str
-    category_of: Mapping[int, str]
+    category_of: Mapping[int, str]  # without numbers that two names share
     records: Mapping[str, Mapping[str, Any]]  # scan id -> record
 
 
@@ -75,7 +75,8 @@ def read_infos(path: Path) -> InfoFile:
 def _read_infos(path: Path, _num_bytes: int, _changed: int) -> InfoFile:
     value = read_pickle(path)
     if not isinstance(value, dict) or not {"metainfo", "data_list"} <= set(value):
-        raise CaptureError(f"{path}: expected a mapping with 'metainfo' and 'data_list', found {_said(value)}")
+        lacks = "" if not isinstance(value, dict) else f" without '{min({'metainfo', 'data_list'} - set(value))}'"
+        raise CaptureError(f"{path}: expected a mapping with 'metainfo' and 'data_list', found {_said(value)}{lacks}")
     categories = value["metainfo"].get("categories") if isinstance(value["metainfo"], dict) else None
     if not isinstance(categories, dict) or not all(type(name) is str and type(number) is int for name, number in categories.items()):
         raise CaptureError(f"{path}: metainfo: key 'categories': expected a mapping of names to numbers, found {_said(categories)}")
@@ -92,7 +93,9 @@ def _read_infos(path: Path, _num_bytes: int, _changed: int) -> InfoFile:
         records[scan_id] = record
     match = FILES.match(path.name)
     assert match is not None, "asked of files of that name"
-    return InfoFile(path=path, split=match[1], category_of={number: name for name, number in categories.items()}, records=records)
+    names = Counter(categories.values())
+    category_of = {number: name for name, number in categories.items() if names[number] == 1}  # a box of two names has none
+    return InfoFile(path=path, split=match[1], category_of=category_of, records=records)
 
 
 def _parts(sample_idx: Any, *, where: str) -> tuple[str, ...]:
@@ -118,7 +121,7 @@ def scan_of(infos: InfoFile, scan_id: str) -> InfoScan:
         raise CaptureError(f"{where}: key 'axis_align_matrix' is missing: without it the boxes and the images have different worlds")
     images, instances = record.get("images"), record.get("instances")
     if not isinstance(images, list) or not images:
-        raise CaptureError(f"{where}: key 'images': expected a list of images, found {_said(images)}")
+        raise CaptureError(f"{where}: key 'images': expected a list of images, found {_said(images) if images else 'none'}")
     if not isinstance(instances, list | None):
         raise CaptureError(f"{where}: key 'instances': expected a list of boxes, found {_said(instances)}")
     return InfoScan(
@@ -136,6 +139,9 @@ def _image(image: Any, record: Mapping[str, Any], *, where: str) -> InfoImage:
         raise CaptureError(f"{where}: expected a mapping, found {_said(image)}")
     K = image.get("cam2img", record.get("cam2img"))
     K_depth = image.get("depth_cam2img", record.get("depth_cam2img"))
+    missing = next((key for key, value in (("cam2img", K), ("cam2global", image.get("cam2global"))) if value is None), None)
+    if missing is not None:
+        raise CaptureError(f"{where}: {missing}: expected a matrix, found none{' here or in the scan' if missing == 'cam2img' else ''}")
     visible = image.get("visible_instance_ids")
     if not isinstance(visible, list | np.ndarray | None) or any(
         not isinstance(one, int | np.integer) for one in (() if visible is None else visible)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sightline.captures.arkitscenes.files import LAYOUTS, METADATA, SPLIT_TABLES
 from sightline.captures.assemble import MAX_BAD_SHARE, StoredConvention, StoredFrame, assemble
 from sightline.captures.capture import Capture, SceneObject, SkippedFrame
 from sightline.captures.containers.pgm import read_pgm
@@ -89,8 +90,8 @@ class EmbodiedScanReader:
         infos = self._infos(scan_id)
         scan = scan_of(infos, scan_id)
         paths = [path for one in self._located(scan) for path in (one.rgb_path, one.depth_path) if path is not None and path.is_file()]
-        lists = [path for path in (self._rescans(), self._visits()) if path is not None and path.is_file()]
-        return [infos.path, *lists, *paths]
+        rescans = self._rescans()
+        return [infos.path, *([] if rescans is None else [rescans]), *self._visits(), *paths]
 
     def read(self, scan_id: str, *, workspace: Path) -> Capture:
         """One scan. Raises CaptureError: a record that is wrong, images that are missing or of another scan, mostly bad poses."""
@@ -182,9 +183,11 @@ class EmbodiedScanReader:
     def _rescans(self) -> Path | None:
         return find_meta(self.data_root / "3rscan", self.data_root)
 
-    def _visits(self) -> Path | None:
+    def _visits(self) -> list[Path]:
+        """The tables of ARKitScenes that name the visit of a recording: those of the splits, and the one of the raw download."""
         folder = self.data_root / "arkitscenes"
-        return next((path for path in (folder / "metadata.csv", folder / "raw" / "metadata.csv") if path.is_file()), None)
+        paths = [place / name for name in (*SPLIT_TABLES, METADATA) for place in (folder, *(folder / layout for layout in LAYOUTS))]
+        return [path for path in paths if path.is_file()]
 
     def _place(self, scan: InfoScan) -> str:
         """The room, by the rule of its source, so that scans of one room are known across data sets."""
@@ -197,21 +200,19 @@ class EmbodiedScanReader:
             path = self._rescans()
             meta = None if path is None else read_meta(path).get(own)
             return f"threerscan_{own if meta is None else meta.reference}"
-        visit = _visit_of(self._visits(), own)
+        visit = next((visit for visit in (_visit_of(path, own) for path in self._visits()) if visit is not None), None)
         return f"arkitscenes_{own}" if visit is None else f"arkitscenes_visit_{visit}"
 
     def _doubt(self, scan: InfoScan) -> dict[str, str]:
         if scan.parts[0] == "3rscan" and self._rescans() is None:
             return {"place": "3RScan.json was not found: rescans of one room are not known as one place"}
-        if scan.parts[0] == "arkitscenes" and self._visits() is None:
-            return {"place": "metadata.csv was not found: recordings of one visit are not known as one place"}
+        if scan.parts[0] == "arkitscenes" and not self._visits():
+            return {"place": f"{SPLIT_TABLES[0]} was not found: recordings of one visit are not known as one place"}
         return {}
 
 
-def _visit_of(path: Path | None, video_id: str) -> str | None:
-    """The visit of a recording in ARKitScenes' `metadata.csv`."""
-    if path is None:
-        return None
+def _visit_of(path: Path, video_id: str) -> str | None:
+    """The visit of a recording in a table of ARKitScenes."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = {row.get("video_id"): row.get("visit_id") for row in csv.DictReader(stream)}
