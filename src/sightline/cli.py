@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from sightline import __version__
 from sightline.errors import SightlineError
-from sightline.verbs import data, model, show, slurm
+from sightline.verbs import data, facts, model, show, slurm
 
 
 class Verbs(TyperGroup):
@@ -45,6 +45,7 @@ app.command()(show.demo)
 app.command()(data.rooms)
 app.command(name="import")(data.import_scans)
 app.command()(data.measure)
+app.command()(facts.facts)
 app.command()(data.generate)
 app.add_typer(slurm.app, name="slurm")
 app.command()(model.train)
