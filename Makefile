@@ -3,17 +3,25 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   ?= .venv
 OUT    ?= out/demo
 TORCH  ?= torch==2.13.0
+SLURM  ?= /tmp/sightline-slurm
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 FORMATS := $(VENV)/.formats
 
-.PHONY: demo test lint format bench docs clean
+.PHONY: demo test cluster-test lint format bench docs clean
 
 demo: $(READY)
 	$(BIN)/sightline demo $(OUT)
 
 test: $(READY) $(FORMATS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# A real Slurm of one node and a Ray of two. Needs root and slurm-wlm (apt-get install slurm-wlm).
+cluster-test: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'ray>=2.40'
+	bash tests/execution/start_cluster.sh start $(SLURM)
+	SLURM_CONF=$(SLURM)/slurm.conf OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/execution; \
+	status=$$?; bash tests/execution/start_cluster.sh stop $(SLURM); exit $$status
 
 lint: $(READY)
 	$(BIN)/ruff check src tests bench
@@ -27,6 +35,7 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python bench/run.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/depth.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/sens.py
+	OMP_NUM_THREADS=1 $(BIN)/python bench/scaling.py
 
 docs: $(READY)
 	$(BIN)/mkdocs build --strict --site-dir site

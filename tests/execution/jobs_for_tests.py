@@ -80,3 +80,13 @@ def slow(key: str, *, folder: str, seconds: float) -> str:
     time.sleep(seconds)
     write_text(Path(folder) / f"{key}.txt", f"{key} is done\n")
     return key
+
+
+def ends_its_element_once(key: str, *, folder: str) -> str:
+    """Key 3 kills the process that started its worker, the first time."""
+    marker = Path(folder) / "ended"
+    if key == "3" and not marker.exists():
+        marker.write_text("")
+        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return key

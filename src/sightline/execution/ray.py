@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 from typing import Any
 
@@ -13,6 +14,7 @@ from sightline.execution.worker import ONE_THREAD, Answer, Task, attempt, functi
 
 log = logging.getLogger("sightline")
 IN_FLIGHT_PER_CORE = 4  # enough that no core waits for the driver; not so many that a driver's memory grows with the keys
+KNOCK_S = 10.0
 NODE_LOSSES = 3  # how often one key may lose its node before it counts as a try; Ray moves it to another node each time
 
 
@@ -44,6 +46,8 @@ class RayExecutor:
         """Whether this run opened the connection. Raises ExecutionError where no cluster answers."""
         if ray.is_initialized():
             return False
+        if self.address is not None:
+            _require_open(self.address)
         paths = os.pathsep.join(path for path in sys.path if path)
         quiet = {"include_dashboard": False, "logging_level": logging.ERROR, "log_to_driver": False}
         try:
@@ -58,6 +62,17 @@ class RayExecutor:
             found = str(error).strip().splitlines()[0]
             raise ExecutionError(f"{where}, found: {found}. Fix: ray start --head, or leave --address out") from error
         return True
+
+
+def _require_open(address: str) -> None:
+    """Knock at HOST:PORT: Ray itself tries a silent address for minutes. Raises ExecutionError."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # a word such as auto, which Ray looks up
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+    except OSError as error:
+        raise ExecutionError(f"--address {address}: expected a Ray cluster, found no answer ({error}). Fix: ray start --head") from error
 
 
 def _ray() -> Any:
