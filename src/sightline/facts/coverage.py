@@ -12,6 +12,7 @@ from sightline.facts.fact import CoverageFacts
 from sightline.facts.object_points import ObjectPoints
 from sightline.facts.visibility import Cloud
 from sightline.geometry.boxes import Box
+from sightline.geometry.visibility import popcount
 
 HEIGHT, WIDTH, LENGTH = 0, 1, 2
 COVERAGE_TOLERANCE = 0.1  # of the extent may stay unseen: half of the 20 % that a size may be off in the MultiSPA benchmark
@@ -87,13 +88,11 @@ def object_spans(cloud: Cloud, owners: ObjectPoints, objects: Sequence[SceneObje
     np.cumsum(starts, out=starts)
     frame = np.empty(starts[-1], dtype=np.int32)
     low_m, high_m = np.empty((len(frame), 3)), np.empty((len(frame), 3))
-    lows, highs = np.empty((len(owners.words), 3)), np.empty((len(owners.words), 3))
-    _fill_part_bounds(owners.part_starts, owners.part_ends, along_m, lows, highs)
-    _fill_spans(words, *parts, owners.part_starts, owners.part_ends, along_m, lows, highs, starts, frame, low_m, high_m)
-    extent_m = np.zeros((len(owners.object_ids), 3))
-    for place in np.flatnonzero(owners.counts):
-        own = along_m[owners.point_starts[place] : owners.point_starts[place + 1]]
-        extent_m[place] = own.max(axis=0) - own.min(axis=0)
+    lows, highs = np.full((len(owners.words), 3), np.inf), np.full((len(owners.words), 3), -np.inf)
+    whole_low, whole_high = np.full((len(owners.object_ids), 3), np.inf), np.full((len(owners.object_ids), 3), -np.inf)
+    _fill_bounds(owners.part_places, owners.part_starts, owners.part_ends, along_m, lows, highs, whole_low, whole_high)
+    _fill_spans(words, *parts, owners.part_starts, along_m, lows, highs, starts, frame, low_m, high_m)
+    extent_m = np.where(owners.counts[:, None] > 0, whole_high - whole_low, 0.0)
     return Spans(starts=starts, frame=frame, low_m=low_m, high_m=high_m, extent_m=extent_m)
 
 
@@ -154,13 +153,14 @@ def _fill_coordinates(points, own, starts, centres, axes, along):  # pragma: no 
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_part_bounds(part_starts, part_ends, along, lows, highs):  # pragma: no cover - compiled
+def _fill_bounds(places, part_starts, part_ends, along, lows, highs, whole_low, whole_high):  # pragma: no cover - compiled
     for k in range(part_starts.size):
-        lows[k], highs[k] = np.inf, -np.inf
-        for point in range(part_starts[k], part_ends[k]):
-            for axis in range(3):
+        for axis in range(3):
+            for point in range(part_starts[k], part_ends[k]):
                 lows[k, axis] = min(lows[k, axis], along[point, axis])
                 highs[k, axis] = max(highs[k, axis], along[point, axis])
+            whole_low[places[k], axis] = min(whole_low[places[k], axis], lows[k, axis])
+            whole_high[places[k], axis] = max(whole_high[places[k], axis], highs[k, axis])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -176,9 +176,7 @@ def _count_frames(seen, words, masks, places, starts):  # pragma: no cover - com
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_spans(
-    seen, words, masks, places, part_starts, part_ends, along, lows, highs, starts, frames, low, high
-):  # pragma: no cover - compiled
+def _fill_spans(seen, words, masks, places, part_starts, along, lows, highs, starts, frames, low, high):  # pragma: no cover - compiled
     """A part wholly seen counts by its bounds; one partly seen is opened only where it could reach farther than what is known."""
     last_frame, next_row = np.full(starts.size, -1), starts.copy()
     for frame in range(seen.shape[0]):
@@ -204,15 +202,17 @@ def _fill_spans(
                     low[row, axis] = min(low[row, axis], lows[k, axis])
                     high[row, axis] = max(high[row, axis], highs[k, axis])
                 continue
-            mask, bit = masks[k], np.uint64(0)
-            for point in range(part_starts[k], part_ends[k]):
-                while (mask >> bit) & np.uint64(1) == np.uint64(0):
-                    bit += np.uint64(1)
-                if (bits >> bit) & np.uint64(1) != np.uint64(0):
-                    for axis in range(3):
-                        low[row, axis] = min(low[row, axis], along[point, axis])
-                        high[row, axis] = max(high[row, axis], along[point, axis])
-                bit += np.uint64(1)
+            low_0, low_1, low_2 = low[row]
+            high_0, high_1, high_2 = high[row]
+            while bits != np.uint64(0):
+                before = (bits & (~bits + np.uint64(1))) - np.uint64(1)  # the bits below the lowest one set
+                point = part_starts[k] + np.int64(popcount(masks[k] & before))
+                bits &= bits - np.uint64(1)
+                low_0, high_0 = min(low_0, along[point, 0]), max(high_0, along[point, 0])
+                low_1, high_1 = min(low_1, along[point, 1]), max(high_1, along[point, 1])
+                low_2, high_2 = min(low_2, along[point, 2]), max(high_2, along[point, 2])
+            low[row, 0], low[row, 1], low[row, 2] = low_0, low_1, low_2
+            high[row, 0], high[row, 1], high[row, 2] = high_0, high_1, high_2
 
 
 @numba.njit(cache=True, nogil=True)
