@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
+import layout_tapvid3d
 import numpy as np
 import pytest
 
@@ -12,11 +13,21 @@ from sightline.captures.procedural.model import build_room
 from sightline.captures.procedural.motion import follow, plan_motions, rooms_in_time
 from sightline.captures.procedural.options import RoomsOptions
 from sightline.captures.procedural.walk import walk
+from sightline.captures.rooms import write_room_scan
 from sightline.facts.bodies import rigid_groups
+from sightline.facts.describe import describe
+from sightline.facts.measure import MeasureOptions, measure, measure_scan
+from sightline.facts.store import read_facts
 from sightline.facts.tracks import TrackOptions, bodies_of, measure_tracks
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import apply, inverse, look_at, rigid, yaw_translation
+from sightline.questions.check import check_all
+from sightline.questions.engine import ask_all
+from sightline.questions.question import TASKS, TaskOptions
+from sightline.scenes.build import import_scan
 from sightline.scenes.scene import Scene
+from sightline.scenes.store import SceneStore
+from sightline.verbs.common import measurable
 
 CAMERA = Intrinsics.from_field_of_view(horizontal_deg=70.0, width=64, height=48)
 ROOM_SEEDS = (7, 10, 13)
@@ -268,3 +279,46 @@ def test_a_scan_without_tracks_says_so():
             and found.windows is None
             and skips["tracks"] == skips["track_windows"] == "no points were followed in this scan"
         )
+
+
+def test_a_measured_second_pass_keeps_its_tracks_bit_for_bit_and_moving_things_correspond_to_nothing(tmp_path):
+    options = {"width": 96, "height": 72, "num_frames": 6, "min_rooms": 1, "max_rooms": 1, "second_pass": True}
+    write_room_scan("rooms_0002", out=str(tmp_path / "scans"), seed=5, options={**options, "antialias": False, "shadows": False})
+    where = {"source": str(tmp_path / "scans"), "reader": "rooms", "options": {}, "store": str(tmp_path / "store")}
+    import_scan("rooms_0002", **where, copy_images=False, verify=False)
+    measure_scan("rooms_0002", store=where["store"], options={})
+    scenes = SceneStore(tmp_path / "store")
+    scene, table = scenes.read("rooms_0002"), read_facts(scenes.path("rooms_0002") / "facts")
+    again = measure(scene, MeasureOptions())
+    assert table.kinds >= {"tracks", "track_windows", "correspondences"}
+    for kind in ("tracks", "track_windows", "correspondences"):
+        for one in fields(getattr(again, kind)):
+            assert np.array_equal(getattr(getattr(table, kind), one.name), getattr(getattr(again, kind), one.name), equal_nan=True)
+    moving = np.unique(scene.tracks.object_ids[table.tracks.body.reshape(-1, len(scene.frames))[:, 0] > 0])
+    assert len(moving) and not np.isin(table.correspondences.object_id, moving).any() and len(table.correspondences.first) > 20
+    assert any("moving bodies" in line for line in describe(table)) and any("correspondences" in line for line in describe(table))
+
+
+@pytest.mark.parametrize("variant", ["adt", "drivetrack", "pstudio"])
+def test_clips_in_the_written_layout_of_tapvid3d_are_measured(tmp_path, variant):
+    """Points of a room where nothing moves: all still where poses are known, one body and no displacements where they are not."""
+    wrote = layout_tapvid3d.VARIANTS[variant](tmp_path / "source")
+    where = {"source": str(wrote.source), "reader": "tapvid3d", "options": {}, "store": str(tmp_path / "store")}
+    import_scan(wrote.scan_id, **where, copy_images=True, verify=False)
+    assert measurable(tmp_path / "store", [wrote.scan_id]) == [wrote.scan_id]
+    measure_scan(wrote.scan_id, store=where["store"], options={})
+    scenes = SceneStore(tmp_path / "store")
+    scene, table = scenes.read(wrote.scan_id), read_facts(scenes.path(wrote.scan_id) / "facts")
+    times = scene.tracks.visible.sum(axis=0)
+    body = table.tracks.body.reshape(-1, len(scene.frames))[:, 0]
+    assert table.skips["correspondences"] and len(table.track_windows.point) > 30 and describe(table)
+    if scene.has_poses:
+        assert (body == np.where(times >= 2, 0, -1)).all() and "tracks" not in table.skips
+        assert np.linalg.norm(table.track_windows.displacement_m, axis=1).max() < 1e-3
+        return
+    assert body.max() == 0 and (body[times >= 5] == 0).all()
+    assert np.isnan(table.track_windows.displacement_m).all() and np.isnan(table.frames.world_from_camera).all()
+    assert np.isfinite(table.track_windows.apparent_m).all() and np.abs(table.track_windows.apparent_m).max() > 0.1
+    assert len(table.pairs.first) == len(table.points.frame) == 0 and "nobody knows" in table.skips["track_windows"]
+    asked = ask_all(table, list(TASKS), seed=0, options=TaskOptions())
+    assert not asked.questions and check_all(asked.questions, table) == ()

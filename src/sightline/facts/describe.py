@@ -14,14 +14,14 @@ def describe(table: FactTable) -> list[str]:
     lines = [
         f"{table.scan_id}: {count} frames, {len(pairs.first)} of {count * (count - 1) // 2} pairs, {len(table.points.frame)} points "
         f"(place {table.place_id}, source {table.source})",
-        f"  a frame sees {_spread(frames.visible_points, '.0f')} scene points; "
-        f"depth readings on {frames.depth_coverage.mean():.0%} of pixels",
+        f"  a frame sees {_spread(frames.visible_points, '.0f')} scene points; depth readings on {_mean(frames.depth_coverage)} of pixels",
     ]
     if len(pairs.first):
         lines.append(f"  overlap of pairs: {_histogram(pairs.overlap)}")
         lines.append(f"  movement of pairs: {_spread(pairs.distance_m, '.2f')} m, turn {_spread(np.abs(pairs.yaw_deg), '.0f')} deg")
     if len(table.points.frame):
         lines.append(f"  depth of points: {_spread(table.points.depth_m, '.2f')} m")
+    lines += _match_lines(table)
     lines += _structure_lines(table)
     if table.objects is None:
         return [*lines, "  objects: not known in this scan"]
@@ -45,6 +45,25 @@ def describe(table: FactTable) -> list[str]:
         lines.append(f"  coverage: {alone} frames alone and {len(sets.first) - alone} pairs span a dimension of {objects} objects")
     if table.object_pairs is not None and len(table.object_pairs.first):
         lines.append(f"  object gaps: {_spread(table.object_pairs.closest_m, '.2f')} m")
+    return lines
+
+
+def _match_lines(table: FactTable) -> list[str]:
+    """Correspondences and tracks, where there are any."""
+    lines = []
+    matched, tracks, windows = table.correspondences, table.tracks, table.track_windows
+    if matched is not None:
+        pairs = len(np.unique(np.stack([matched.first, matched.second]), axis=1).T)
+        lines.append(f"  correspondences: {len(matched.first)} points that both frames of {pairs} pairs see")
+    if tracks is not None and windows is not None and len(tracks.point):
+        _, rows = np.unique(tracks.point, return_index=True)
+        body = tracks.body[rows]
+        lines.append(
+            f"  tracks: {len(rows)} points over {len(np.unique(tracks.frame))} frames, {np.count_nonzero(body == 0)} still, "
+            f"{np.count_nonzero(body > 0)} on {max(int(body.max()), 0)} moving bodies, {np.count_nonzero(body < 0)} on none"
+        )
+        moved = np.linalg.norm(windows.displacement_m[windows.body > 0], axis=1)
+        lines.append(f"  track windows: {len(windows.point)}; what moves moved {_spread(moved, '.2f')} m")
     return lines
 
 

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from sightline.config import as_mapping, build, config
 from sightline.errors import SceneError
+from sightline.facts.correspondences import Agreement, CorrespondenceOptions, correspondences, why_none
 from sightline.facts.coverage import COVERAGE_TOLERANCE, coverage_or_why_not
 from sightline.facts.describe import describe
 from sightline.facts.distance import object_pairs
-from sightline.facts.fact import FactTable, FrameFacts, PairFacts
+from sightline.facts.fact import KINDS, FactTable, FrameFacts, PairFacts
 from sightline.facts.motion import all_pairs, pair_motion
 from sightline.facts.object_points import object_points
 from sightline.facts.object_times import object_times
@@ -20,6 +21,7 @@ from sightline.facts.overlap import count_visible, pair_overlaps
 from sightline.facts.points import generator_for, join_points, sample_points
 from sightline.facts.store import write_facts
 from sightline.facts.structure import structure_facts
+from sightline.facts.tracks import TrackOptions, measure_tracks
 from sightline.facts.visibility import cloud_of, view_frame
 from sightline.facts.visible_bits import new_words, write_order
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished, read_json, replacing_folder
@@ -46,6 +48,8 @@ class MeasureOptions:
     max_pairs: int = 250_000  # more frame pairs than this are thinned at random, evenly over the scan
     coverage_tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = COVERAGE_TOLERANCE  # share of an extent that may stay unseen
     max_coverage_sets: Annotated[int, Field(ge=0)] = 1_000_000  # of 29 bytes; more minimal sets than this are thinned evenly
+    correspondences: CorrespondenceOptions = CorrespondenceOptions()
+    tracks: TrackOptions = TrackOptions()
     seed: int = 0
 
 
@@ -56,6 +60,8 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
     """
     if not scene.frames:
         raise SceneError(f"scan '{scene.scan_id}': expected at least one frame, found none")
+    if not scene.has_poses:
+        return _without_poses(scene, options, keep_in=keep_in)
     cloud = cloud_of(scene)
     owners = None if scene.objects is None else object_points(cloud, scene.objects)
     seen = new_words(keep_in, num_frames=len(scene.frames), num_points=len(cloud.points_world))
@@ -99,6 +105,23 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
         skips["coverage"] = covered.why_not
     built = structure_facts(scene, cloud)
     skips |= built.skips
+    pairs = pairs_of(poses, seen, max_pairs=options.max_pairs, rng=generator_for(scene.scan_id, "", options.seed))
+    all_points = join_points(points)
+    followed = measure_tracks(scene, seed=options.seed, options=options.tracks, skips=skips)
+    matched, why_not = None, why_none(scene.frames, pairs, options.correspondences)
+    if why_not is not None:
+        skips["correspondences"] = why_not
+    else:
+        matched = correspondences(
+            scene.frames,
+            pairs,
+            all_points,
+            scan_id=scene.scan_id,
+            seed=options.seed,
+            options=options.correspondences,
+            agreement=Agreement(near_m=options.near_m, tolerance_m=options.tolerance_m, tolerance_share=options.tolerance_share),
+            moving_ids=followed.moving_ids,
+        )
     return FactTable(
         scan_id=scene.scan_id,
         place_id=scene.place_id,
@@ -111,8 +134,8 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
             visible_points=count_visible(seen),
             depth_coverage=np.array(coverage),
         ),
-        pairs=pairs_of(poses, seen, max_pairs=options.max_pairs, rng=generator_for(scene.scan_id, "", options.seed)),
-        points=join_points(points),
+        pairs=pairs,
+        points=all_points,
         objects=scene.objects,
         object_views=all_views,
         object_pairs=object_pairs(scene.objects) if scene.objects is not None else None,
@@ -123,6 +146,43 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
         rooms=built.rooms,
         room_links=built.room_links,
         free_space=built.free_space,
+        correspondences=matched,
+        tracks=followed.tracks,
+        track_windows=followed.windows,
+        skips=skips,
+    )
+
+
+def _without_poses(scene: Scene, options: MeasureOptions, *, keep_in: Path | None) -> FactTable:
+    """What can be said where nobody knows where the cameras were: the tracks of points, if any were followed. Poses are NaN."""
+    skips = {kind: "nobody knows where the cameras were" for kind in KINDS if kind != "frames"}
+    followed = measure_tracks(scene, seed=options.seed, options=options.tracks, skips=skips)
+    if followed.tracks is not None:
+        del skips["tracks"]  # that of the windows stays: they have apparent movements alone
+    count, nothing = len(scene.frames), np.zeros((1, 0), dtype=np.uint64)
+    if keep_in is not None:
+        new_words(keep_in, num_frames=count, num_points=0)
+        write_order(keep_in, np.zeros(0, dtype=np.int32))
+    return FactTable(
+        scan_id=scene.scan_id,
+        place_id=scene.place_id,
+        source=scene.source,
+        licence=scene.licence,
+        frames=FrameFacts(
+            frame_ids=tuple(frame.frame_id for frame in scene.frames),
+            intrinsics=tuple(frame.intrinsics for frame in scene.frames),
+            world_from_camera=np.full((count, 4, 4), np.nan),
+            visible_points=np.zeros(count, dtype=np.int64),
+            depth_coverage=np.full(count, np.nan),
+        ),
+        pairs=pairs_of(np.eye(4)[None], nothing, max_pairs=0, rng=generator_for(scene.scan_id, "", options.seed)),
+        points=join_points([]),
+        objects=None,
+        object_views=None,
+        object_pairs=None,
+        structure=None,
+        tracks=followed.tracks,
+        track_windows=followed.windows,
         skips=skips,
     )
 

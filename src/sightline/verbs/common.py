@@ -150,14 +150,14 @@ def measurable(store: Path, scan_ids: Sequence[str], *, at_least_one: bool = Tru
             typer.echo(f"left out {scan_id}: {reason}")
     kept = [scan_id for scan_id in scan_ids if why[scan_id] is None]
     if at_least_one and not kept:
-        raise SceneError(f"{store}: expected a scan with frames and camera poses to measure, found none ({why[scan_ids[0]]})")
+        raise SceneError(f"{store}: expected a scan with frames and camera poses or tracks to measure, found none ({why[scan_ids[0]]})")
     return kept
 
 
 def _why_not_measurable(scene: "Scene") -> str | None:
     if not scene.frames:
         return "it has no frames, only what its layout says of the room"
-    return None if scene.has_poses else "nobody knows where its cameras were"
+    return None if scene.has_poses or scene.tracks is not None else "nobody knows where its cameras were"
 
 
 def chosen_tasks(tasks: str | None) -> list[str]:
