@@ -207,6 +207,13 @@ REFUSED = [  # (catalogue, scene, damage, options, message)
     ("B11", "dslr", pictures_gone, {}, r"found 4 of 9 that are not \(image_missing: 4"),
     ("lens", "fisheye", lambda s: None, {}, r"transforms.json: frames\[0\]: .*found a fisheye one. Fix: undistort=true"),
     ("B33", "lz4", boxes(1, objectId=1), {}, r"segments_anno.json: segGroups\[1\]: expected every objectId once, found 1 twice"),
+    (
+        "B35",
+        "lz4",
+        edited(ANNO, lambda v: v.update(sceneId="scannetpp.bbbbbbbbbb")),
+        {},
+        r"segments_anno.json: key 'sceneId': expected aaaaaaaaaa, found 'scannetpp.bbbbbbbbbb'; the file belongs to another scan",
+    ),
     ("B44", "lz4", box(axesLengths=[1.0, 1.0]), {}, r"segGroups\[0\]: obb: key 'axesLengths': expected 3 numbers"),
     (
         "B47",
@@ -262,3 +269,10 @@ def test_a_box_that_is_none_is_left_out_and_counted(scenes, tmp_path, keys, reas
     box(**keys)(scene)
     capture = read(scene)
     assert capture.notes["objects_skipped"] == {reason: 1} and [one.object_id for one in capture.objects] == [2]
+
+
+def test_annotations_that_name_the_day_of_the_scan_are_taken(scenes, tmp_path):
+    """Real files say `scannetpp.2022-11-25_19-24`, which contradicts no scene's id."""
+    scene = Path(shutil.copytree(scenes["lz4"], tmp_path / "aaaaaaaaaa"))
+    edited(ANNO, lambda v: v.update(sceneId="scannetpp.2022-11-25_19-24"))(scene)
+    assert read(scene).objects

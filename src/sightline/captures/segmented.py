@@ -1,5 +1,6 @@
 """Objects of over-segmented meshes, as ScanNet, ScanNet++ and 3RScan share them: segments of vertices, groups of segments, boxes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,14 +66,16 @@ def read_segments(path: Path, *, num_vertices: int) -> np.ndarray:
     return _integers(values, where=f"{path}: key 'segIndices'")
 
 
-def read_groups(path: Path, *, scene_id: str | None = None) -> tuple[Group, ...]:
+def read_groups(path: Path, *, scene_id: str | None = None, ids: str = r".*") -> tuple[Group, ...]:
     """The objects of `segGroups`, in the file's order. Raises CaptureError: an id twice or out of range, a label that is no text.
 
     Where `scene_id` is given, a file that says it is of another scene (`sceneId`, perhaps after `scannet.`) is refused.
+    `ids` is what a scene's id looks like: whatever else `sceneId` says is a name of its maker's, and tells nothing.
     """
     content = _mapping(path)
     stated = content.get("sceneId")
-    if scene_id is not None and stated is not None and str(stated).rpartition(".")[2] != scene_id:
+    named = "" if stated is None else str(stated).rpartition(".")[2]
+    if scene_id is not None and stated is not None and named != scene_id and re.fullmatch(ids, named, re.DOTALL):
         raise CaptureError(f"{path}: key 'sceneId': expected {scene_id}, found {str(stated)[:60]!r}; the file belongs to another scan")
     values = content.get("segGroups")
     if not isinstance(values, list):

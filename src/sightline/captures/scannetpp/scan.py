@@ -8,6 +8,7 @@ import numpy as np
 
 from sightline.captures.capture import LabelledSurface, SceneObject
 from sightline.captures.containers.meshes import PlyMesh, read_ply
+from sightline.captures.scannetpp.scenes import SCENE_ID
 from sightline.captures.segmented import Group, box_from_stored, read_groups, read_segments, stored_box_problem, vertex_object_ids
 
 MESH, SEGMENTS, GROUPS = "scans/mesh_aligned_0.05.ply", "scans/segments.json", "scans/segments_anno.json"
@@ -31,7 +32,8 @@ def scan_files(scene: Path) -> list[Path]:
 
 def read_scan(scene: Path, *, needs_mesh: bool) -> LaserScan:
     """Mesh, objects and surface, all in the mesh's +z-up world. The mesh is read where it is labelled or `needs_mesh`."""
-    groups = read_groups(scene / GROUPS) if (scene / GROUPS).is_file() else None
+    is_annotated = (scene / GROUPS).is_file()  # some `sceneId`s are the day of the scan: only one like a scene's id can contradict
+    groups = read_groups(scene / GROUPS, scene_id=scene.resolve().name, ids=SCENE_ID) if is_annotated else None
     is_labelled = groups is not None and (scene / SEGMENTS).is_file() and (scene / MESH).is_file()
     mesh = read_ply(scene / MESH) if is_labelled or (needs_mesh and (scene / MESH).is_file()) else None
     objects, skipped = (None, Counter()) if groups is None else _objects(groups)

@@ -6,7 +6,8 @@ from pathlib import Path
 from sightline.captures.texts import read_text
 from sightline.errors import CaptureError
 
-_SCENE_ID = re.compile(r"[0-9a-f]{10}")
+SCENE_ID = r"[0-9a-f]{10}"
+_SCENE_ID = re.compile(SCENE_ID)
 _SIGNS = (  # any of these makes a folder of such a name a scene
     "iphone/pose_intrinsic_imu.json",
     "dslr/nerfstudio/transforms_undistorted.json",
