@@ -35,6 +35,7 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python bench/run.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/depth.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/sens.py
+	OMP_NUM_THREADS=1 $(BIN)/python bench/objects.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/scaling.py
 
 docs: $(READY)

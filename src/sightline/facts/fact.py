@@ -200,7 +200,7 @@ class FactTable:
     rooms: RoomFacts | None = None
     room_links: RoomLinkFacts | None = None
     free_space: FreeSpaceFacts | None = None
-    skips: Mapping[str, str] = field(default_factory=dict)  # kind -> why it could not be measured
+    skips: Mapping[str, str] = field(default_factory=dict)  # kind -> why it could not be measured, or was not kept whole
 
     @property
     def kinds(self) -> frozenset[str]:

@@ -88,12 +88,13 @@ def inside_counts(owners: ObjectPoints, cloud: Cloud, *, camera: Intrinsics, wor
     of points, that lie wholly outside or wholly inside the view are told by their bounds.
     """
     counts = np.zeros(len(owners.object_ids), dtype=np.int64)
+    camera_from_world = inverse(world_from_camera)
     _count_inside(
         cloud.points_world,
         cloud.bounds_world,
-        inverse(world_from_camera),
+        camera_from_world,
         np.array([camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height, near_m], dtype=np.float64),
-        _image_planes(camera, world_from_camera, near_m),
+        _image_planes(camera, camera_from_world, near_m),
         owners.words,
         owners.masks,
         owners.part_places,
@@ -104,14 +105,14 @@ def inside_counts(owners: ObjectPoints, cloud: Cloud, *, camera: Intrinsics, wor
     return counts
 
 
-def _image_planes(camera: Intrinsics, world_from_camera: np.ndarray, near_m: float) -> np.ndarray:
+def _image_planes(camera: Intrinsics, camera_from_world: np.ndarray, near_m: float) -> np.ndarray:
     """Planes `(5, 4)` round what the image can show, in the world, unit normals inwards."""
     right, bottom = camera.width - 0.5 - camera.cx, camera.height - 0.5 - camera.cy
     left, top = camera.cx + 0.5, camera.cy + 0.5
     sides = [[camera.fx, 0.0, left, 0.0], [-camera.fx, 0.0, right, 0.0], [0.0, camera.fy, top, 0.0], [0.0, -camera.fy, bottom, 0.0]]
     planes_camera = np.array([[0.0, 0.0, 1.0, -near_m], *sides])
     planes_camera /= np.linalg.norm(planes_camera[:, :3], axis=1, keepdims=True)
-    return planes_camera @ inverse(world_from_camera)
+    return planes_camera @ camera_from_world
 
 
 @numba.njit(cache=True, nogil=True)
