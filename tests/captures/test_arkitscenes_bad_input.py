@@ -61,7 +61,10 @@ def frame_time(index: int) -> str:
 
 
 FILES = {
-    "B05 no trajectory": (lambda s: trajectory_of(s).unlink(), "lowres_wide.traj: expected a text file"),
+    "B05 no trajectory": (
+        lambda s: trajectory_of(s).unlink(),
+        "lowres_wide.traj: .*found no file. Fix: download the asset lowres_wide.traj",
+    ),
     "B05 an empty trajectory": (lambda s: trajectory_of(s).write_text("\n"), "lowres_wide.traj: expected poses, found none"),
     "a cut trajectory line": (
         lambda s: with_line(trajectory_of(s), 3, "3036.067 0.1 0.2"),

@@ -29,6 +29,8 @@ def read_trajectory(path: Path) -> Trajectory:
 
     Raises CaptureError: no file, not text, a line of another length, a time that is not finite.
     """
+    if not path.is_file():
+        raise CaptureError(f"{path}: expected the poses of the recording, found no file. Fix: download the asset {path.name}")
     rows = read_number_rows(path)
     for line, row in rows:
         if len(row) != 7:
