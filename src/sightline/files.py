@@ -91,6 +91,8 @@ def read_json(path: Path) -> Any:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise DataError(f"{path}: expected a file, found none") from error
+    except OSError as error:
+        raise DataError(f"{path}: expected a file, found one that cannot be read ({error})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected UTF-8, found byte {error.object[error.start]:#x} at offset {error.start}") from error
     if text.startswith(BYTE_ORDER_MARK):

@@ -89,3 +89,12 @@ def test_faces_of_vertices_that_are_not_there_are_refused(tmp_path, polygons, me
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CaptureError, match="none.ply: expected a PLY file, found none"):
         read_ply(tmp_path / "none.ply")
+
+
+def test_a_number_that_its_type_cannot_hold_is_named(tmp_path):
+    path = tmp_path / "a.ply"
+    header = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\nproperty ushort objectId\n"
+    faces = "element face 1\nproperty list uchar int vertex_indices\nend_header\n"
+    path.write_text(header + faces + "0 0 0 1\n1 0 0 -3\n0 1 0 1\n3 0 1 2\n")
+    with pytest.raises(CaptureError, match="a.ply: expected a whole PLY file, found a truncated or damaged one .*-3"):
+        read_ply(path)

@@ -167,6 +167,11 @@ def a_camera_that_is_a_list(scan: Path) -> None:
     (scan / "camera_intrinsic.json").write_text("[1, 2]")
 
 
+def a_camera_that_is_a_folder(scan: Path) -> None:
+    (scan / "camera_intrinsic.json").unlink()
+    (scan / "camera_intrinsic.json").mkdir()
+
+
 CASES = [  # id in the catalogue of bad inputs, damage, pattern of the refusal or counted skips
     ("missing sidecar", without_the_log, r"expected a scan in the Redwood layout"),
     ("B05", two_logs, r"living_room: expected one trajectory .* found first\.log, second\.log\. Fix: trajectory=PATH"),
@@ -200,6 +205,7 @@ CASES = [  # id in the catalogue of bad inputs, damage, pattern of the refusal o
     ("B07", a_camera_that_looks_backwards, r"camera_intrinsic\.json: intrinsics: expected finite fx, fy > 0, found fx=-112"),
     ("B29", a_camera_that_is_not_json, r"camera_intrinsic\.json: expected JSON"),
     ("non-UTF-8", a_camera_that_is_not_text, r"camera_intrinsic\.json: expected UTF-8"),
+    ("B11", a_camera_that_is_a_folder, r"camera_intrinsic\.json: expected a file, found one that cannot be read"),
     ("wrong version", a_camera_that_is_a_list, r"camera_intrinsic\.json: expected an Open3D camera"),
 ]
 

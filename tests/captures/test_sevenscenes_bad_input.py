@@ -113,6 +113,10 @@ def a_split_that_is_not_text(scene: Path) -> None:
     not_text(scene / "TrainSplit.txt")
 
 
+def a_split_with_an_endless_number(scene: Path) -> None:
+    (scene / "TrainSplit.txt").write_text(f"sequence{'1' * 5000}\n")
+
+
 def a_bomb(scene: Path) -> None:
     Image.new("1", (20_000, 15_000)).save(frame(scene, 0, "color.png"))
 
@@ -136,6 +140,7 @@ CASES = [  # id in the catalogue of bad inputs, damage, pattern of the refusal o
     ("B19", text_for_an_image, r"frame-000004\.color\.png: expected a JPEG/PNG/WEBP image"),
     ("B22", a_bomb, r"frame-000000\.color\.png: expected .*, found"),
     ("B29", a_bad_split, r"TrainSplit\.txt:2: expected a line such as sequence1, found 'chess'"),
+    ("B14", a_split_with_an_endless_number, r"TrainSplit\.txt:1: expected a line such as sequence1, found 'sequence1+'"),
     ("non-UTF-8", a_split_that_is_not_text, r"TrainSplit\.txt: expected UTF-8, found byte 0x"),
 ]
 

@@ -37,7 +37,7 @@ MAX_POSE_BYTES = 4096
 MAX_SPLIT_BYTES = 65536
 _SEQUENCE = re.compile(r"seq-(\d+)$")
 _FILE = re.compile(r"(?:.*/)?frame-(\d+)\.(color\.png|depth\.png|pose\.txt)$")
-_LISTED = re.compile(r"sequence\s*(\d+)$", re.IGNORECASE)
+_LISTED = re.compile(r"sequence\s*(\d{1,9})$", re.IGNORECASE)
 
 
 @config

@@ -135,7 +135,7 @@ def _parsed(path: Path, elements: Mapping[str, _Element]) -> PlyData:
         if any(triangles.values()):
             try:
                 return PlyData.read(str(path), known_list_len=triangles)
-            except (PlyParseError, ValueError):
+            except (PlyParseError, ValueError, OverflowError):
                 pass  # other polygons, or damage: the general way tells which
         try:
             return PlyData.read(str(path))
