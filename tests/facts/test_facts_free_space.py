@@ -116,6 +116,14 @@ def test_a_curved_wall_stands_along_its_arc():
     assert cell_at(space, 2.0, 2.5) == TAKEN and cell_at(space, 2.0, 1.5) == FREE and cell_at(space, 2.0, 0.5) == FREE
 
 
+def test_heights_are_taken_over_the_floor_of_the_room_one_stands_in():
+    structure = box_room(outlines=(ROOM, 0.5 * ROOM + [4.0, 0.0]), floors_m=[0.0, 0.2])  # one step up into the smaller room
+    mats = [upright_object(0, "mat", (1.0, 1.0, 0.2), (1.5, 1.5, 0.25)), upright_object(1, "mat", (4.5, 0.5, 0.2), (5.0, 1.0, 0.25))]
+    points = level_points((2.0, 1.0), (2.5, 1.5), 0.25), level_points((5.2, 0.5), (5.6, 1.0), 0.25)
+    space = space_of(np.concatenate(points), structure=structure, objects=mats)
+    assert cell_at(space, 1.2, 1.2) == TAKEN == cell_at(space, 2.2, 1.2) and cell_at(space, 4.7, 0.7) == FREE == cell_at(space, 5.4, 0.7)
+
+
 def test_rooms_of_another_storey_are_left_out():
     space = space_of(structure=box_room(outlines=(ROOM, 0.5 * ROOM + [6.0, 0.0]), floors_m=[0.0, 2.8]))
     assert np.isclose(area_m2(space, FREE), 12.0)

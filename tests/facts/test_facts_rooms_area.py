@@ -7,9 +7,11 @@ from scipy.sparse.csgraph import connected_components
 from seen_rooms import flat, level_points, seen_cloud, wall_points
 
 from sightline.captures.capture import NO_WALL, Opening, Room, Structure
-from sightline.facts.outline import convex_overlap_m2, polygon_centroid
+from sightline.facts.outline import convex_overlap_m2, footprint, polygon_centroid
 from sightline.facts.rooms import OUTSIDE, links_of, room_seen, rooms_of, seen_floor
+from sightline.geometry.boxes import Box
 from sightline.geometry.shapes import polygon_area
+from sightline.geometry.transforms import rigid
 
 # an L: 5 x 2 m with 2 x 3 m on its left end: 16 m2, centroid by parts (10 * (2.5, 1) + 6 * (1, 3.5)) / 16
 L_SHAPE = np.array([[0.0, 0.0], [5.0, 0.0], [5.0, 2.0], [2.0, 2.0], [2.0, 5.0], [0.0, 5.0]])
@@ -58,6 +60,14 @@ def test_the_overlap_of_turned_squares_is_an_octagon():
     turned = square @ np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2.0)
     assert np.isclose(convex_overlap_m2(square, turned), 8.0 * (np.sqrt(2.0) - 1.0))
     assert np.isclose(convex_overlap_m2(square, square + [1.5, 0.0]), 1.0) and convex_overlap_m2(square, square + [2.5, 0.0]) == 0.0
+
+
+@pytest.mark.parametrize("about_x", [0.0, 0.4, np.pi])
+def test_a_footprint_runs_counter_clockwise_also_of_a_box_on_its_head(about_x):
+    cosine, sine = np.cos(about_x), np.sin(about_x)
+    turned = rigid(np.array([[1.0, 0.0, 0.0], [0.0, cosine, -sine], [0.0, sine, cosine]]), np.array([3.0, 2.0, 1.0]))
+    plan = footprint(Box(size_m=np.array([1.0, 0.6, 0.4]), world_from_object=turned))
+    assert np.isclose(polygon_area(plan), 0.6 * abs(cosine) + 0.4 * abs(sine)) and np.allclose(polygon_centroid(plan), [3.0, 2.0])
 
 
 def test_the_centroid_of_a_triangle_is_the_mean_of_its_corners():

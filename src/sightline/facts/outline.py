@@ -11,7 +11,7 @@ from scipy.spatial import ConvexHull, Delaunay, QhullError
 
 from sightline.arrays import expect
 from sightline.geometry.boxes import Box
-from sightline.geometry.shapes import polygon_area, polygon_contains
+from sightline.geometry.shapes import box_outline, polygon_area, polygon_contains, stands_upright
 
 CHUNK = 1_000_000  # points looked at together, so that memory does not grow with the cloud
 MAX_GRID_CELLS = 16_000_000  # 200 m by 200 m in cells of 5 cm: more is a stray point, not a floor
@@ -102,6 +102,8 @@ def convex_overlap_m2(first: np.ndarray, second: np.ndarray) -> float:
 
 def footprint(box: Box) -> np.ndarray:
     """What a box, tilted or not, covers of the floor: a convex polygon `(N, 2)`, counter-clockwise."""
+    if stands_upright(box):
+        return box_outline(box)[:: 1 if box.world_from_object[2, 2] > 0 else -1]  # seen from above, one on its head runs clockwise
     corners = box.corners_world()[:, :2]
     return corners[ConvexHull(corners).vertices]
 

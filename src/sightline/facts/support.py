@@ -34,13 +34,14 @@ def object_places(
     """
     rooms = np.array([_room_of(one, structure) for one in objects], dtype=np.int32)
     floors = _floors(objects, rooms, structure, floor_z_m)
-    heights = np.array([one.box.corners_world()[:, 2][[*_ends(one)]] for one in objects], dtype=np.float64).reshape(-1, 2)
+    heights = np.array([_ends_m(one) for one in objects], dtype=np.float64).reshape(-1, 2)
+    middles = heights.mean(axis=1)
     plans = [footprint(one.box) for one in objects]
     bounds = np.array([np.concatenate([plan.min(axis=0), plan.max(axis=0)]) for plan in plans]).reshape(-1, 4)
     support = np.full(len(objects), NO_SUPPORT, dtype=np.int32)
     by_id = _points_by_id(points_world, point_object_ids)
     for index in range(len(objects)):
-        carriers = _overlapping(index, bounds, heights)
+        carriers = _overlapping(index, bounds, heights, middles)
         on = _on_top(index, carriers, heights, plans, floor_gap_m=abs(heights[index, 0] - floors[index]))
         if on is None:
             on = _on_surface(index, carriers, heights, plans, [by_id.get(objects[other].object_id) for other in carriers])
@@ -49,10 +50,10 @@ def object_places(
     return ObjectPlaceFacts(object_id=np.array([one.object_id for one in objects], dtype=np.int32), support_id=support, room_index=rooms)
 
 
-def _ends(one: SceneObject) -> tuple[int, int]:
-    """The places of the lowest and of the highest corner."""
-    heights_m = one.box.corners_world()[:, 2]
-    return int(np.argmin(heights_m)), int(np.argmax(heights_m))
+def _ends_m(one: SceneObject) -> tuple[float, float]:
+    """Heights of the lowest and of the highest corner."""
+    half_m = float(np.abs(one.box.world_from_object[2, :3]) @ one.box.size_m) / 2.0
+    return float(one.box.centre_world[2]) - half_m, float(one.box.centre_world[2]) + half_m
 
 
 def _room_of(one: SceneObject, structure: Structure | None) -> int:
@@ -73,13 +74,12 @@ def _floors(objects: Sequence[SceneObject], rooms: np.ndarray, structure: Struct
     return np.array([known.get(int(room), elsewhere) for room in rooms], dtype=np.float64)
 
 
-def _overlapping(index: int, bounds: np.ndarray, heights: np.ndarray) -> np.ndarray:
+def _overlapping(index: int, bounds: np.ndarray, heights: np.ndarray, middles: np.ndarray) -> np.ndarray:
     """Objects whose bounds in plan meet those of one object, that start lower and whose middle is lower: a pair cannot carry each other."""
-    low, high = bounds[index, :2], bounds[index, 2:]
-    meets = (bounds[:, :2] < high).all(axis=1) & (bounds[:, 2:] > low).all(axis=1)
-    lower = (heights.mean(axis=1) < heights[index].mean()) & (heights[:, 0] < heights[index, 0])
-    reaches = heights[:, 1] >= heights[index, 0] - TOUCH_M
-    return np.flatnonzero(meets & lower & reaches)
+    near = np.flatnonzero((bounds[:, 0] < bounds[index, 2]) & (bounds[:, 2] > bounds[index, 0]))
+    near = near[(bounds[near, 1] < bounds[index, 3]) & (bounds[near, 3] > bounds[index, 1])]
+    lower = (middles[near] < middles[index]) & (heights[near, 0] < heights[index, 0])
+    return near[lower & (heights[near, 1] >= heights[index, 0] - TOUCH_M)]
 
 
 def _share_over(index: int, other: int, plans: Sequence[np.ndarray]) -> float:
