@@ -72,7 +72,7 @@ FILES = {
     ),
     "B02 a pose at no time": (lambda s: with_line(trajectory_of(s), 3, "nan 0 0 0 0 0 0"), "traj:4: expected a finite time"),
     "a word for a number": (lambda s: with_line(trajectory_of(s), 3, "1 0 0 0 0 0 none"), "traj:4: expected a number, found 'none'"),
-    "B32 a trajectory that is no text": (lambda s: not_text(trajectory_of(s)), "traj: expected a text file of numbers"),
+    "B32 a trajectory that is no text": (lambda s: not_text(trajectory_of(s)), "traj: expected UTF-8, found byte 0xff at offset 40"),
     "B02 one pose not finite": (
         lambda s: with_line(trajectory_of(s), 3, f"{frame_time(3)} nan 0 0 0 0 0"),
         {"pose_not_finite": 1},
