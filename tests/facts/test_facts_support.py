@@ -53,7 +53,7 @@ def test_a_thing_stands_on_what_touches_its_bottom_and_carries_half_of_it(low, h
 def test_of_several_carriers_the_nearest_in_height_counts():
     tray = upright_object(11, "tray", (0.1, 0.1, 0.75), (0.6, 0.6, 0.78))
     cup = thing((0.2, 0.2, 0.78), (0.3, 0.3, 0.88))
-    assert support([TABLE, tray, cup]) == {10: ON_FLOOR, 11: 10, 20: 11}
+    assert support([TABLE, tray, cup]) == support([cup, tray, TABLE]) == {10: ON_FLOOR, 11: 10, 20: 11}
     rug = upright_object(12, "rug", (2.0, 0.0, 0.0), (4.0, 2.0, 0.01))
     chair = thing((2.5, 0.5, 0.01), (3.0, 1.0, 0.9))
     assert support([rug, chair]) == {12: ON_FLOOR, 20: 12}
