@@ -62,8 +62,10 @@ def _match_lines(table: FactTable) -> list[str]:
             f"  tracks: {len(rows)} points over {len(np.unique(tracks.frame))} frames, {np.count_nonzero(body == 0)} still, "
             f"{np.count_nonzero(body > 0)} on {max(int(body.max()), 0)} moving bodies, {np.count_nonzero(body < 0)} on none"
         )
-        moved = np.linalg.norm(windows.displacement_m[windows.body > 0], axis=1)
-        lines.append(f"  track windows: {len(windows.point)}; what moves moved {_spread(moved, '.2f')} m")
+        known = np.isfinite(windows.displacement_m).all() if len(windows.point) else True
+        moved = (windows.displacement_m if known else windows.apparent_m)[windows.body > 0]
+        how = "" if known else " as the camera sees it"
+        lines.append(f"  track windows: {len(windows.point)}; what moves moved {_spread(np.linalg.norm(moved, axis=1), '.2f')} m{how}")
     return lines
 
 
