@@ -206,7 +206,7 @@ POSE, CAMERA = raw_file("poses", "pose_1_0"), raw_file("intrinsics", "intrinsics
         (lambda house: CAMERA(house).unlink(), r"found 3 without \(intrinsics_missing: 3\)"),
         (lambda house: POSE(house).write_text("-inf " * 16), {"pose_not_finite": 1}),
         (lambda house: POSE(house).write_text("1 0 0"), r"pose_1_0\.txt: expected a matrix of 4x4 or 16, found 3"),
-        (lambda house: not_text(POSE(house)), r"pose_1_0\.txt: expected a text file of numbers"),
+        (lambda house: not_text(POSE(house)), r"pose_1_0\.txt: expected UTF-8, found byte 0xff"),
         (
             lambda house: CAMERA(house).write_text("160 120 112 113 81 58"),
             r"intrinsics_1\.txt: expected `width height fx .*found 6 numbers",
