@@ -36,6 +36,8 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python bench/depth.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/sens.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/objects.py
+	OMP_NUM_THREADS=1 $(BIN)/python bench/facts.py
+	OMP_NUM_THREADS=1 $(BIN)/python bench/correspondences.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/scaling.py
 
 docs: $(READY)

@@ -12,6 +12,7 @@ from sightline.captures.texts import decoded
 from sightline.errors import CaptureError
 from sightline.geometry.transforms import ROTATION_TOLERANCE, nearest_rigid, rigid, rigidity_error, rotation_from_quat_wxyz
 
+FARTHEST = 1e7  # in stored units: ten thousand kilometres, or ten where they are millimetres; beyond it arithmetic means nothing
 EXACT = 1e-9  # below this a rotation is left bit for bit as it was stored
 OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # its own inverse
 UP_ROTATIONS = {  # world_from_stored of a stored world whose named axis points up
@@ -79,6 +80,8 @@ def pose_problem(matrix: np.ndarray) -> str | None:
     """The reason code of a pose that cannot be used, None for a good one."""
     if not np.isfinite(matrix).all():
         return "pose_not_finite"
+    if np.abs(matrix).max() > FARTHEST:
+        return "pose_out_of_reach"
     return "pose_not_rigid" if rigidity_error(matrix) > ROTATION_TOLERANCE else None
 
 

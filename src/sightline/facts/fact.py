@@ -91,7 +91,7 @@ class ObjectPlaceFacts:
     """K objects: what each stands on, and in which room."""
 
     object_id: np.ndarray  # (K,) int32
-    support_id: np.ndarray  # (K,) int32 object it stands on; ON_FLOOR, or NO_SUPPORT where it hangs, stands in another or nobody can tell
+    support_id: np.ndarray  # (K,) int32 object it stands on; ON_FLOOR, or NO_SUPPORT where it hangs or nobody can tell
     room_index: np.ndarray  # (K,) int32 of `Structure.rooms` that holds its centre; -1 = none or not known
 
 
@@ -117,7 +117,7 @@ class CorrespondenceFacts:
     first: np.ndarray  # (D,) int32 index into frames
     second: np.ndarray  # (D,) int32
     first_uv: np.ndarray  # (D, 2) pixel centre in the first colour image
-    second_uv: np.ndarray  # (D, 2)
+    second_uv: np.ndarray  # (D, 2) where the point falls in the second colour image, exactly
     first_depth_m: np.ndarray  # (D,)
     second_depth_m: np.ndarray  # (D,)
     point_world: np.ndarray  # (D, 3)

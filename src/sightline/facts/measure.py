@@ -32,7 +32,7 @@ from sightline.scenes.store import SceneStore
 __all__ = ["FACTS_FOLDER", "MeasureOptions", "describe", "facts_fingerprint", "measure", "measure_scan"]
 
 FACTS_FOLDER = "facts"
-FORMAT = 2  # raised when a fact changes its meaning, so that old folders are measured again
+FORMAT = 3  # raised when a fact changes its meaning, so that old folders are measured again
 
 
 @config

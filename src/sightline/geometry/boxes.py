@@ -8,6 +8,7 @@ from sightline.arrays import expect
 from sightline.errors import ShapeError
 from sightline.geometry.transforms import ROTATION_TOLERANCE, apply, inverse, rigid, rigidity_error, yaw_translation
 
+MAX_REACH_M = 1e7  # beyond it single numbers are a mistake, and their squares meaningless
 _SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 
@@ -22,6 +23,8 @@ class Box:
         expect(size_m=(self.size_m, "3"), world_from_object=(self.world_from_object, "4 4"))
         if not (np.isfinite(self.size_m).all() and (self.size_m > 0).all() and np.isfinite(self.world_from_object).all()):
             raise ShapeError(f"box: expected finite positive sizes and a finite pose, found size_m={self.size_m.tolist()}")
+        if self.size_m.max() > MAX_REACH_M or np.abs(self.world_from_object[:3, 3]).max() > MAX_REACH_M:
+            raise ShapeError(f"box: expected sizes and a centre within {MAX_REACH_M:g} m, found {self.size_m.tolist()}")
         if rigidity_error(self.world_from_object) > ROTATION_TOLERANCE:
             raise ShapeError(f"box: expected a rigid world_from_object, found one off by {rigidity_error(self.world_from_object):.3g}")
 

@@ -86,6 +86,8 @@ def import_scans(
     options = {key: value for key, value in named.items() if value is not None} | with_overrides({}, overrides or [])
     found = READERS[name](source, reader_options(options))
     scan_ids = how.of(first(found.scan_ids(split), limit))
+    if not scan_ids:
+        raise DataError(f"{source}: expected at least one scan of split '{split}', found none")
     if dry_run:
         typer.echo(f"{len(scan_ids)} scans would be read as '{name}' into {store}: {', '.join(scan_ids[:10])}")
         for scan_id in scan_ids:
