@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from plyfile import PlyData, PlyElement
 
+from sightline.captures.containers import meshes
 from sightline.captures.containers.meshes import read_ply
 from sightline.errors import CaptureError
 
@@ -98,3 +99,49 @@ def test_a_number_that_its_type_cannot_hold_is_named(tmp_path):
     path.write_text(header + faces + "0 0 0 1\n1 0 0 -3\n0 1 0 1\n3 0 1 2\n")
     with pytest.raises(CaptureError, match="a.ply: expected a whole PLY file, found a truncated or damaged one .*-3"):
         read_ply(path)
+
+
+TEXT = """ply
+format ascii 1.0
+element vertex 4
+property float x
+property double y
+property float z
+property uchar red
+property uchar green
+property uchar blue
+property short objectId
+element face 2
+property list uchar int vertex_indices
+end_header
+0.1 0.2 0.3 255 0 7 -1
+1e-3 0.123456789012345 2 1 2 3 4 \t
+-0.0 1 1 0 0 0 32767
+  3.25 1 0 9 9 9 0
+3 0 1 2
+3 3 2 1
+"""
+
+
+@pytest.mark.parametrize("content", [TEXT, TEXT.replace("\n", "\r\n"), TEXT.rstrip("\n")])
+def test_a_text_is_read_fast_and_line_by_line_the_same(tmp_path, monkeypatch, content):
+    path = tmp_path / "mesh.ply"
+    path.write_bytes(content.encode())
+    assert meshes._text_rows(path, meshes._checked_header(path)) is not None
+    fast = read_ply(path)
+    monkeypatch.setattr(meshes, "_text_rows", lambda *_: None)
+    path.write_bytes(TEXT.encode())
+    slow = read_ply(path)
+    for name in ("vertices_stored", "faces", "colours"):
+        assert np.array_equal(getattr(fast, name), getattr(slow, name))
+    assert np.array_equal(fast.fields["objectId"], [-1, 4, 32767, 0]) and fast.fields["objectId"].dtype == np.int16
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("255 0 7", "256 0 7"), ("255 0 7", "2.5 0 7"), ("3 3 2 1\n", "4 3 2 1 0\n"), ("0.1 0.2", "0.1 x"), ("3 3 2 1\n", "3 3 2 1\n5\n")],
+)
+def test_a_text_with_anything_odd_is_left_to_the_general_way(tmp_path, old, new):
+    path = tmp_path / "mesh.ply"
+    path.write_text(TEXT.replace(old, new))
+    assert meshes._text_rows(path, meshes._checked_header(path)) is None

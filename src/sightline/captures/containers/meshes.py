@@ -58,8 +58,8 @@ def read_ply(path: Path) -> PlyMesh:
     names = [name for name, _ in vertex.scalars] if vertex else []
     if vertex is None or not set(_COORDINATES) <= set(names):
         raise CaptureError(f"{path}: expected a PLY file of vertices with x, y, z, found {', '.join(elements) or 'no elements'}")
-    data = _parsed(path, elements)
-    rows = data["vertex"].data
+    rows_of = _text_rows(path, elements) or _general_rows(path, elements)
+    rows = rows_of["vertex"]
     vertices = np.stack([np.asarray(rows[name], dtype=np.float64) for name in _COORDINATES], axis=1)
     bad = ~np.isfinite(vertices).all(axis=1)
     if bad.any():
@@ -68,7 +68,9 @@ def read_ply(path: Path) -> PlyMesh:
     colours = np.stack([np.asarray(rows[name]) for name in _COLOURS], axis=1) if coloured else None
     used = {*_COORDINATES, *(_COLOURS if coloured else ())}
     fields = {name: np.array(rows[name]) for name in names if name not in used}
-    return PlyMesh(vertices_stored=vertices, faces=_faces(path, data, elements, len(vertices)), colours=colours, fields=fields)
+    return PlyMesh(
+        vertices_stored=vertices, faces=_faces(path, rows_of.get("face"), elements, len(vertices)), colours=colours, fields=fields
+    )
 
 
 def _checked_header(path: Path) -> dict[str, _Element]:
@@ -127,6 +129,59 @@ def _header(path: Path, stream: BinaryIO) -> tuple[str, dict[str, _Element]]:
     return form, {one[0]: _Element(name=one[0], count=one[1], scalars=tuple(one[2]), lists=tuple(one[3])) for one in elements}
 
 
+def _text_rows(path: Path, elements: Mapping[str, _Element]) -> dict[str, dict[str, np.ndarray]] | None:
+    """Columns of a text whose lists are all triangles, read as one run of numbers: a dozen times faster than line by line.
+
+    None for a binary file, other polygons, numbers beyond their type and anything odd: the general way reads it or says what is wrong.
+    """
+    if any(len(one.lists) > 1 or (one.lists and one.scalars) for one in elements.values()):
+        return None
+    with path.open("rb") as stream:
+        if b"format ascii" not in stream.read(MAX_HEADER_LINE_BYTES).partition(b"end_header")[0]:
+            return None  # binary, or a header of many comments
+    _, _, body = path.read_bytes().partition(b"end_header")
+    widths = {name: 4 if one.lists else len(one.scalars) for name, one in elements.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # NumPy's word for "this is no number"
+        try:
+            numbers = np.fromstring(body.partition(b"\n")[2].decode("ascii"), sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+    if len(numbers) != sum(one.count * widths[name] for name, one in elements.items()):
+        return None
+    rows_of: dict[str, dict[str, np.ndarray]] = {}
+    start = 0
+    for name, one in elements.items():
+        block = numbers[start : start + one.count * widths[name]].reshape(one.count, widths[name])
+        start += block.size
+        if one.lists:
+            corners = block[:, 1:].astype(np.int64)
+            if (block[:, 0] != 3.0).any() or (corners != block[:, 1:]).any():
+                return None
+            rows_of[name] = {one.lists[0][0]: corners}
+            continue
+        columns = {key: _typed(block[:, place], kind) for place, (key, kind) in enumerate(one.scalars)}
+        if any(column is None for column in columns.values()):
+            return None
+        rows_of[name] = {key: column for key, column in columns.items() if column is not None}
+    return rows_of
+
+
+def _typed(values: np.ndarray, kind: str) -> np.ndarray | None:
+    """Numbers of a text as the type the header gives them; None where one does not fit it."""
+    if kind in ("float", "float32", "double", "float64"):
+        return values.astype(np.float32 if TYPE_BYTES[kind] == 4 else np.float64)
+    wanted = np.dtype(f"{'u' if kind.startswith('u') else 'i'}{TYPE_BYTES[kind]}")
+    limits = np.iinfo(wanted)
+    fits = (values >= limits.min) & (values <= limits.max) & (values == np.floor(values))
+    return values.astype(wanted) if fits.all() else None
+
+
+def _general_rows(path: Path, elements: Mapping[str, _Element]) -> dict[str, Any]:
+    data = _parsed(path, elements)
+    return {name: data[name].data for name in elements}
+
+
 def _parsed(path: Path, elements: Mapping[str, _Element]) -> PlyData:
     """The data; files of triangles alone are mapped, which takes a hundredth of the time of the general way."""
     triangles = {one.name: {name: 3 for name, _, _ in one.lists if name in CORNER_NAMES} for one in elements.values()}
@@ -147,12 +202,12 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
 
 
-def _faces(path: Path, data: PlyData, elements: Mapping[str, _Element], num_vertices: int) -> np.ndarray | None:
+def _faces(path: Path, rows: Any, elements: Mapping[str, _Element], num_vertices: int) -> np.ndarray | None:
     element = elements.get("face")
     name = next((name for name, _, _ in element.lists if name in CORNER_NAMES), None) if element else None
     if name is None:
         return None
-    stored = data["face"].data[name]
+    stored = rows[name]
     faces = np.asarray(stored, dtype=np.int64).reshape(-1, 3) if stored.dtype != object else _triangulated(path, stored)
     outside = ((faces < 0) | (faces >= num_vertices)).any(axis=1)
     if outside.any():
