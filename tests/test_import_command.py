@@ -103,6 +103,22 @@ def test_one_damaged_scan_is_named_and_its_neighbours_are_imported_whatever_the_
     assert stores[0] == stores[2]
 
 
+def test_a_dry_run_gives_the_verdict_of_every_scan_and_names_those_that_would_be_refused(flats, tmp_path):
+    done = sightline("import", flats, tmp_path / "store", "--dry-run")
+    assert done.exit_code == 2 and "1 of 3 scans would be refused: rooms_0001" in done.output
+    assert "rooms_0001: would be refused: " in done.output and "000003.png: expected a whole image" in done.output
+    assert done.output.count("conventions fit: agreement") == 2 and list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_without_a_scan_has_nothing_to_do_and_a_split_without_one_is_refused(flats, tmp_path):
+    assert sightline("import", flats, tmp_path / "store", "--shard", "7/8", "--workers", 0).exit_code == 0
+    scannet = layout_scannet.VARIANTS[next(iter(layout_scannet.VARIANTS))](tmp_path / "scannet")
+    lists = scannet.source if scannet.source.is_dir() else scannet.source.parent
+    (lists / "scannetv2_val.txt").write_text("scene9999_00\n")
+    done = sightline("import", scannet.source, tmp_path / "other", "--split", "val")
+    assert done.exit_code == 2 and "expected at least one scan of split 'val', found none" in done.output
+
+
 def test_a_rerun_does_only_what_is_missing_or_changed(flats, tmp_path):
     source = shutil.copytree(flats, tmp_path / "source")
     shutil.rmtree(source / "rooms_0001")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sightline.config import as_mapping, build, with_overrides
-from sightline.errors import ConfigError, DataError
+from sightline.errors import CaptureError, ConfigError, DataError
 from sightline.files import fingerprint, read_json
 from sightline.verbs.common import (
     Address,
@@ -85,14 +85,23 @@ def import_scans(
     named = {"depth_unit_m": depth_unit_m, "pose_direction": pose_direction, "camera_axes": camera_axes, "up_axis": up_axis}
     options = {key: value for key, value in named.items() if value is not None} | with_overrides({}, overrides or [])
     found = READERS[name](source, reader_options(options))
-    scan_ids = how.of(first(found.scan_ids(split), limit))
-    if not scan_ids:
+    every = first(found.scan_ids(split), limit)
+    if not every:
         raise DataError(f"{source}: expected at least one scan of split '{split}', found none")
+    scan_ids = how.of(every)  # a shard may have none
     if dry_run:
         typer.echo(f"{len(scan_ids)} scans would be read as '{name}' into {store}: {', '.join(scan_ids[:10])}")
+        refused = []
         for scan_id in scan_ids:
-            checked = check_scan(scan_id, source=str(source.resolve()), reader=name, options=options, verify=verify)
-            typer.echo("\n".join(verdict_lines(checked)))
+            try:
+                checked = check_scan(scan_id, source=str(source.resolve()), reader=name, options=options, verify=verify)
+            except CaptureError as error:
+                refused.append(scan_id)
+                typer.echo(f"{scan_id}: would be refused: {error}")
+            else:
+                typer.echo("\n".join(verdict_lines(checked)))
+        if refused:
+            raise CaptureError(f"{len(refused)} of {len(scan_ids)} scans would be refused: {', '.join(refused[:10])}")
         return
     typer.echo(f"{source}: {len(scan_ids)} scan{'s' if len(scan_ids) != 1 else ''} of the layout '{name}'")
     stamps = {scan_id: fingerprint([[str(path), *_stamp(path)] for path in found.source_files(scan_id)]) for scan_id in scan_ids}
