@@ -18,8 +18,7 @@ from sightline.captures.roomplan.captured_room import moved, read_captured_room
 from sightline.config import as_mapping, build
 from sightline.errors import CaptureError, ConfigError
 from sightline.files import fingerprint
-from sightline.scenes.clouds import Cloud, CloudOptions, build_cloud
-from sightline.scenes.depth_maps import DepthMaps
+from sightline.scenes.clouds import CloudOptions, build_cloud
 from sightline.scenes.prepare import Prepared, prepare
 from sightline.scenes.scene import Verification
 from sightline.scenes.store import FORMAT, SceneStore
@@ -95,7 +94,7 @@ def check_scan(scan_id: str, *, source: str, reader: str, options: dict[str, Any
     with tempfile.TemporaryDirectory(prefix="sightline-check-") as folder:
         checked = _checked(chosen, scan_id, Path(folder), room_plan=room_plan_of(options), verify=verify)
         capture, depths = checked.prepared.capture, checked.prepared.depths
-        cloud: Cloud = build_cloud(capture, depths, cloud_settings)
+        cloud = build_cloud(capture, depths, cloud_settings)
     return verdict(
         capture,
         {**capture.notes, **_notes(checked.prepared)},
@@ -120,7 +119,7 @@ def _checked(reader: CaptureReader, scan_id: str, workspace: Path, *, room_plan:
         capture = replace(capture, objects=tuple(with_canonical_category(one) for one in capture.objects))
     prepared = prepare(capture, workspace)
     can_verify = verify and prepared.depths is not None and capture.has_poses
-    return _Checked(prepared=prepared, verification=_verified(prepared.capture, prepared.depths) if can_verify else None)
+    return _Checked(prepared=prepared, verification=verify_capture(prepared.capture, depths=prepared.depths) if can_verify else None)
 
 
 def _with_room_plan(capture: Capture, path: Path) -> Capture:
@@ -130,10 +129,6 @@ def _with_room_plan(capture: Capture, path: Path) -> Capture:
     plan = moved(read_captured_room(path), convention_of_notes(capture.notes).world_from_stored)
     notes = {**capture.notes, ROOM_PLAN: dict(plan.notes)}
     return replace(capture, objects=plan.objects, structure=plan.structure, notes=notes)
-
-
-def _verified(capture: Capture, depths: DepthMaps | None) -> Verification:
-    return verify_capture(capture, depths=depths)
 
 
 def _notes(prepared: Prepared) -> dict[str, Any]:

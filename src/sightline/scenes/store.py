@@ -170,10 +170,11 @@ class SceneStore:
 
     def _finished(self, scan_id: str) -> Path:
         """The absolute folder of a finished scan."""
-        known = self.scan_ids()
         root = self.path(scan_id).resolve()
-        if scan_id in known:
+        is_name = Path(scan_id).name == scan_id and not scan_id.startswith(".")
+        if is_name and (self.path(scan_id) / FINISHED).is_file():
             return root
+        known = self.scan_ids()  # listed for the message alone: a store may hold thousands
         if self.path(scan_id).is_dir():
             raise SceneError(f"{root}: expected {FINISHED}, found none: the import did not end. {_again(self.root)}")
         raise SceneError(
