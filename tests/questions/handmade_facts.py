@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+from handmade_tables import more_tables, moved_tables
 
 from sightline.captures.capture import Room, SceneObject, Structure
 from sightline.facts.distance import object_pairs
 from sightline.facts.fact import FactTable, FrameFacts, ObjectViewFacts, PairFacts, PointFacts
+from sightline.facts.motion import all_pairs, pair_motion
 from sightline.geometry.boxes import Box
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import apply, inverse, look_at
@@ -80,21 +82,19 @@ def object_view_facts(poses: np.ndarray, objects: tuple[SceneObject, ...], camer
 
 def pair_facts(poses: np.ndarray, *, overlap: float = 0.5) -> PairFacts:
     """Every frame pair, all with the same overlap."""
-    first, second = np.triu_indices(len(poses), k=1)
-    steps_m = [apply(inverse(poses[i]), poses[j][:3, 3]) for i, j in zip(first, second)]
-    steps_m = np.array(steps_m).reshape(-1, 3)
-    nothing = np.zeros(len(first))
+    first, second = all_pairs(len(poses))
+    motion = pair_motion(np.asarray(poses, dtype=float).reshape(-1, 4, 4), first, second)
     return PairFacts(
-        first=first.astype(np.int32),
-        second=second.astype(np.int32),
+        first=first,
+        second=second,
         overlap=np.full(len(first), overlap),
         first_in_second=np.full(len(first), 2.0 * overlap / (1.0 + overlap)),  # both see as much
         second_in_first=np.full(len(first), 2.0 * overlap / (1.0 + overlap)),
-        distance_m=np.linalg.norm(steps_m, axis=1),
-        displacement_m=steps_m,
-        yaw_deg=nothing,
-        pitch_deg=nothing,
-        roll_deg=nothing,
+        distance_m=motion.distance_m,
+        displacement_m=motion.displacement_m,
+        yaw_deg=motion.yaw_deg,
+        pitch_deg=motion.pitch_deg,
+        roll_deg=motion.roll_deg,
     )
 
 
@@ -119,6 +119,7 @@ def facts_of(
     points: PointFacts | None = None,
 ) -> FactTable:
     """A table of facts of these cameras and objects."""
+    views = None if objects is None else object_view_facts(poses, objects)
     return FactTable(
         scan_id=scan_id,
         place_id=f"place_of_{scan_id}",
@@ -134,9 +135,10 @@ def facts_of(
         pairs=pair_facts(poses, overlap=overlap),
         points=points if points is not None else point_facts(poses, per_frame=per_frame),
         objects=objects,
-        object_views=None if objects is None else object_view_facts(poses, objects),
+        object_views=views,
         object_pairs=None if objects is None else object_pairs(objects),
         structure=FLOOR,
+        **more_tables(np.asarray(poses, dtype=float).reshape(-1, 4, 4), objects, views, FLOOR, CAMERA),
     )
 
 
@@ -159,28 +161,13 @@ def moved(facts: FactTable, new_from_world: np.ndarray) -> FactTable:
     objects = tuple(
         SceneObject(object_id=one.object_id, category=one.category, box=one.box.moved(new_from_world)) for one in facts.objects or ()
     )
-    return FactTable(
-        scan_id=facts.scan_id,
-        place_id=facts.place_id,
-        source=facts.source,
-        licence=facts.licence,
-        frames=FrameFacts(
-            frame_ids=frames.frame_ids,
-            intrinsics=frames.intrinsics,
-            world_from_camera=new_from_world @ frames.world_from_camera,
-            visible_points=frames.visible_points,
-            depth_coverage=frames.depth_coverage,
-        ),
-        pairs=facts.pairs,
-        points=PointFacts(
-            frame=points.frame,
-            uv=points.uv,
-            depth_m=points.depth_m,
-            point_world=apply(new_from_world, points.point_world),
-            object_id=points.object_id,
-        ),
+    structure = Structure(rooms=tuple(moved_room(room, new_from_world) for room in facts.structure.rooms), walls=(), openings=())
+    return replace(
+        facts,
+        frames=replace(frames, world_from_camera=new_from_world @ frames.world_from_camera),
+        points=replace(points, point_world=apply(new_from_world, points.point_world)),
         objects=objects,
-        object_views=facts.object_views,
         object_pairs=object_pairs(objects),
-        structure=Structure(rooms=(moved_room(facts.structure.rooms[0], new_from_world),), walls=(), openings=()),
+        structure=structure,
+        **moved_tables(facts, new_from_world, structure=structure, objects=objects),
     )

@@ -73,8 +73,8 @@ def test_frames_that_share_too_little_or_too_much_are_skipped_and_counted(overla
 def test_the_camera_distance_is_the_length_of_the_step():
     facts = facts_of(np.array([LOOKING_NORTH, stepped(LOOKING_NORTH, [0.3, -0.4, 1.2])]), None)
     assert {one.answer.text for one in questions(facts, "camera_distance")} == {"1.3"}
-    finer = questions(facts, "camera_distance", extra={"camera_distance": {"decimals": 3}})
-    assert {one.answer.text for one in finer} == {"1.300"}
+    finer = questions(facts, "camera_distance", length_unit="mm")
+    assert {one.answer.text for one in finer} == {"1300"}
 
 
 def test_a_camera_that_hardly_moved_is_skipped():

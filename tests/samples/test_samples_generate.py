@@ -232,7 +232,7 @@ def with_value(column, value, row=4):
         (with_value("images", []), "row 5: expected as many images as frame_ids"),
         (with_value("frame_ids", []), "row 5: expected as many images as frame_ids"),
         (with_value("marks", [{"frame_id": "none", "u_px": 1.0, "v_px": 1.0, "colour": "red", "label": ""}]), "row 5: column 'marks'"),
-        (with_value("schema_version", 99), "row 5: expected schema_version 1, found 99"),
+        (with_value("schema_version", 99), "row 5: expected schema_version 2, found 99"),
         (lambda table: table.drop_columns(["evidence"]), "expected column 'evidence'"),
         (lambda table: table.set_column(0, "id", pa.array(range(len(table)))), "column 'id': expected string, found int64"),
         (lambda table: pa.concat_tables([table.slice(0, 3), table.slice(0, 3)]), "row 4: id '.*' stands twice"),

@@ -52,7 +52,7 @@ class Answer:
     """A format and the true value. `text` is what a perfect model replies."""
 
     format: AnswerFormat
-    value: Any  # float for numbers, option letter for choices, str for text
+    value: Any  # float for numbers, option letter for choices, str for words and text, a tuple of floats for points and vectors
 
     @property
     def text(self) -> str:
@@ -65,6 +65,9 @@ ANSWER_FORMATS: Catalog[type[AnswerFormat]] = Catalog(
         "number": "sightline.answers.number:Number",
         "choice": "sightline.answers.choice:Choice",
         "text": "sightline.answers.text:Text",
+        "word": "sightline.answers.word:Word",
+        "point": "sightline.answers.point:Point",
+        "vector": "sightline.answers.vector:Vector",
     },
 )
 

@@ -13,7 +13,7 @@ import numpy as np
 from sightline.answers.answer import Score
 from sightline.errors import DataError
 
-UNIT_WORDS = {"m": "metres", "cm": "centimetres", "mm": "millimetres", "deg": "degrees", "": ""}
+UNIT_WORDS = {"m": "metres", "cm": "centimetres", "mm": "millimetres", "deg": "degrees", "m2": "square metres", "": ""}
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # VSI-Bench released scorer: 0.50, 0.55, ... 0.95
 _ALLOWED_ERRORS = sorted((1.0 - THRESHOLDS).tolist())
 _PLAIN = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")  # what `render` writes: most replies, and no need to look further
@@ -30,6 +30,7 @@ _ANGLES_DEG = {
     **dict.fromkeys(("deg", "degree", "degrees", "°"), 1.0),
     **dict.fromkeys(("rad", "radian", "radians"), 180.0 / math.pi),
 }
+_AREAS_M2 = {**dict.fromkeys(("m2", "m^2", "m²", "sqm"), 1.0)}
 # A unit that says the number is of another kind; the reply "4 m2" is no length.
 _FOREIGN = ("m^2", "m^3", "sqm", "square", "cubic", "%", "percent", "s", "second", "seconds", "kg", "px", "pixel", "pixels")
 
@@ -71,6 +72,7 @@ class Number:
     decimals: int
     low: float = 0.0
     high: float = 1000.0
+    tolerance_share: float | None = None  # right within this share of the truth (MultiSPA paper: 0.2); None: mean relative accuracy
 
     def __post_init__(self) -> None:
         if self.unit not in UNIT_WORDS:
@@ -125,7 +127,10 @@ class Number:
                 parsed=said,
                 explanation=f"said {self._told(said)}, truth 0: only a reply that rounds to 0 counts",
             )
-        accuracy = mean_relative_accuracy(said, target)
+        if self.tolerance_share is None:
+            accuracy = mean_relative_accuracy(said, target)
+        else:
+            accuracy = float(abs(said - target) <= self.tolerance_share * abs(target))
         return Score(
             score=accuracy,
             is_parsed=True,
@@ -134,17 +139,15 @@ class Number:
         )
 
     def to_row(self) -> dict[str, Any]:
-        return {"unit": self.unit, "decimals": self.decimals, "low": self.low, "high": self.high}
+        row: dict[str, Any] = {"unit": self.unit, "decimals": self.decimals, "low": self.low, "high": self.high}
+        return row if self.tolerance_share is None else {**row, "tolerance_share": self.tolerance_share}
 
     def _told(self, value: float) -> str:
         return f"{value:.{self.decimals + 1}f}".rstrip("0").rstrip(".") + (f" {self.unit}" if self.unit else "")
 
     def _scale_of(self, unit: str) -> float | None:
         """Factor from a written unit to this one; None where it is not a unit of this kind."""
-        for table in (_LENGTHS_M, _ANGLES_DEG):
-            if self.unit in table and unit in table:
-                return table[unit] / table[self.unit]
-        return None
+        return scale_between(unit, self.unit)
 
     def _numbers(self, text: str) -> Iterator[float]:
         for match in _NUMBER.finditer(text):
@@ -177,6 +180,14 @@ class Number:
                 place += 1
             scale = self._scale_of(after)
             yield value * (scale or 1.0)
+
+
+def scale_between(unit: str, wanted: str) -> float | None:
+    """Factor from a written unit (lower case) to the wanted one; None where they are not of one kind."""
+    for table in (_LENGTHS_M, _ANGLES_DEG, _AREAS_M2):
+        if wanted in table and unit in table:
+            return table[unit] / table[wanted]
+    return None
 
 
 def _decimal(digits: str) -> str:

@@ -20,6 +20,11 @@ def log_bin(value: float) -> int:
     return floor(log(value) / log(BIN_RATIO))
 
 
+def log_bins(values: np.ndarray) -> np.ndarray:
+    """`log_bin` of each of positive lengths `(N,)`."""
+    return np.floor(np.log(values) / log(BIN_RATIO)).astype(np.int64)
+
+
 def thinned(count: int, *, rng: np.random.Generator, options: TaskOptions) -> np.ndarray:
     """Indices below `count` in random order, no more than are worth looking at."""
     return rng.permutation(count)[: MAX_TRIED * options.max_per_scan]

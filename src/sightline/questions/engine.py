@@ -10,6 +10,7 @@ import numpy as np
 from sightline.facts.fact import KINDS, FactTable
 from sightline.questions.margins import refuse_unknown
 from sightline.questions.question import TASKS, Question, QuestionTask, Skip, TaskOptions
+from sightline.questions.rows import IndexedTask, ScanHead, Selected
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,21 +18,12 @@ class Asked:
     """What came of asking one scan."""
 
     questions: tuple[Question, ...]  # by task, in the order the tasks were given
-    skips: tuple[Skip, ...]
+    skip_counts: Mapping[str, Mapping[str, int]]  # task -> reason -> how often
 
     @property
     def question_counts(self) -> Mapping[str, int]:
         """Questions per task."""
         return dict(Counter(question.task for question in self.questions))
-
-    @property
-    def skip_counts(self) -> Mapping[str, Mapping[str, int]]:
-        """Task -> reason -> how often."""
-        counts: dict[str, dict[str, int]] = {}
-        for skip in self.skips:
-            reasons = counts.setdefault(skip.task, {})
-            reasons[skip.reason] = reasons.get(skip.reason, 0) + 1
-        return {task: dict(sorted(reasons.items())) for task, reasons in counts.items()}
 
 
 def generator_for(scan_id: str, task: str, seed: int) -> np.random.Generator:
@@ -48,16 +40,31 @@ def ask_all(facts: FactTable, tasks: Sequence[str], *, seed: int, options: TaskO
     """
     refuse_unknown(options)
     questions: list[Question] = []
-    skips: list[Skip] = []
+    skips: dict[str, Counter[str]] = {}
     for name in dict.fromkeys(tasks):
         task = TASKS[name]()
         missing = [kind for kind in KINDS if kind in task.needs - facts.kinds]
         if missing:
-            skips.append(Skip(task=name, scan_id=facts.scan_id, reason=f"needs_{missing[0]}"))
-            continue
-        for one in _kept(task, facts, seed, options):
-            (questions if isinstance(one, Question) else skips).append(one)
-    return Asked(questions=tuple(questions), skips=tuple(skips))
+            skips[name] = Counter({f"needs_{missing[0]}": 1})
+        elif isinstance(task, IndexedTask):
+            selected = task.select(facts, generator_for(facts.scan_id, name, seed), options)
+            questions += rendered(task, selected, ScanHead.of(facts), options)
+            skips[name] = Counter({reason: count for reason, count in selected.skips.items() if count})
+        else:
+            counted = skips.setdefault(name, Counter())
+            for one in _kept(task, facts, seed, options):
+                if isinstance(one, Question):
+                    questions.append(one)
+                else:
+                    counted[one.reason] += 1
+    counts = {name: dict(sorted(reasons.items())) for name, reasons in skips.items() if reasons}
+    return Asked(questions=tuple(questions), skip_counts=counts)
+
+
+def rendered(task: IndexedTask, selected: Selected, scan: ScanHead, options: TaskOptions) -> list[Question]:
+    """The questions of selected rows, in order."""
+    render = task.renderer(options)
+    return [render(row, scan) for row in selected.rows.tolist()]
 
 
 def _kept(task: QuestionTask, facts: FactTable, seed: int, options: TaskOptions) -> Iterator[Question | Skip]:

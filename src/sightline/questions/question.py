@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -22,13 +22,19 @@ MARK_COLOURS: Mapping[str, tuple[int, int, int]] = {  # sRGB, far apart from eac
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """A dot drawn on one of the question's frames, in pixels of the stored colour image; drawn when the image is loaded."""
+    """A dot, or a box, drawn on one of the question's frames, in pixels of the stored colour image; drawn when the image is loaded."""
 
     frame_id: str
-    u_px: float
-    v_px: float
+    u_px: float  # of the dot, or of the box's left edge
+    v_px: float  # of the dot, or of the box's top edge
     colour: str  # a key of MARK_COLOURS
-    label: str = ""  # a letter beside the dot, or none
+    label: str = ""  # a letter beside it, or none
+    right_px: float | None = None  # of a box; None makes it a dot
+    bottom_px: float | None = None
+
+    @property
+    def is_box(self) -> bool:
+        return self.right_px is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +72,11 @@ class TaskOptions:
     max_overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.9
     balance: bool = True  # even out answers: directions and letters equally often, distances spread over their range
     shuffle_options: bool = True  # False: options always in the same order, so that a letter means one word
+    length_unit: Literal["m", "cm", "mm"] = "m"  # of answers that are lengths or displacements, where the task leaves it open
+    tolerance_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None  # numbers are right within it; None: mean relative accuracy
+    point_scale: Literal["thousandths", "pixels"] = "thousandths"  # of coordinates in questions and answers
+    hard_distractors: bool = False  # wrong places near the right one, but always farther off than the scoring radius
+    video_frames: Annotated[int, Field(ge=1)] | None = None  # show that many evenly spaced frames of the walk, where a task can; None: few
     extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # task -> its own margins by name, see each task's MARGINS
 
 

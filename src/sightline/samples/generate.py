@@ -44,7 +44,7 @@ def generate_scan(
     if facts.scan_id != scan_id or not set(facts.frames.frame_ids) <= known:
         raise DataError(f"{Path(store) / scan_id}: expected facts of these frames, found facts of others. Fix: sightline measure {store}")
     asked = ask_all(facts, tasks, seed=seed, options=chosen)
-    skips = Counter(f"{skip.task}: {skip.reason}" for skip in asked.skips)
+    skips = Counter({f"{task}: {reason}": count for task, reasons in asked.skip_counts.items() for reason, count in reasons.items()})
     unconfirmed = {(wrong.task, wrong.text, wrong.answer) for wrong in check_all(asked.questions, facts)}
     kept: list[Question] = []
     for question in asked.questions:

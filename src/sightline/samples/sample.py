@@ -7,7 +7,7 @@ from typing import Any
 from sightline.answers.answer import AnswerFormat, format_from_row
 from sightline.questions.question import Mark
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,7 @@ class Sample:
     answer_kind: str
     answer_options: Mapping[str, Any]  # of the answer format, as `to_row` gives them
     answer_text: str  # what a perfect model replies
-    answer_value: float | str
+    answer_value: float | str | tuple[float, ...]
     evidence: Mapping[str, float | str]
     template_id: str
     seed: int

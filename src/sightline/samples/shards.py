@@ -17,7 +17,10 @@ from sightline.samples.sample import SCHEMA_VERSION, Sample
 SPLITS = ("train", "held_out")
 DATA_FOLDER = "data"
 MARK = pa.struct(
-    [("frame_id", pa.string()), ("u_px", pa.float64()), ("v_px", pa.float64()), ("colour", pa.string()), ("label", pa.string())]
+    [
+        *(("frame_id", pa.string()), ("u_px", pa.float64()), ("v_px", pa.float64()), ("colour", pa.string()), ("label", pa.string())),
+        *(("right_px", pa.float64()), ("bottom_px", pa.float64())),  # of a box; null for a dot
+    ]
 )
 SCHEMA = pa.schema(
     [
@@ -33,6 +36,7 @@ SCHEMA = pa.schema(
         ("options", pa.list_(pa.string())),  # of a choice, by letter; null otherwise
         ("answer", pa.string()),  # what a perfect model replies
         ("answer_value", pa.float64()),  # of a number, before rounding; null otherwise
+        ("answer_values", pa.list_(pa.float64())),  # of a point, vector or box, before rounding; null otherwise
         ("answer_kind", pa.string()),
         ("answer_options", pa.string()),  # JSON, of the answer format
         ("unit", pa.string()),  # of a number; "" otherwise
@@ -45,7 +49,7 @@ SCHEMA = pa.schema(
         ("schema_version", pa.int32()),
     ]
 )
-NULLABLE = frozenset(("options", "answer_value"))
+NULLABLE = frozenset(("options", "answer_value", "answer_values"))
 
 
 def row_of(sample: Sample) -> dict[str, Any]:
@@ -61,13 +65,22 @@ def row_of(sample: Sample) -> dict[str, Any]:
         "frame_ids": list(sample.frame_ids),
         "images": list(sample.image_paths),
         "marks": [
-            {"frame_id": mark.frame_id, "u_px": mark.u_px, "v_px": mark.v_px, "colour": mark.colour, "label": mark.label}
+            {
+                "frame_id": mark.frame_id,
+                "u_px": mark.u_px,
+                "v_px": mark.v_px,
+                "colour": mark.colour,
+                "label": mark.label,
+                "right_px": mark.right_px,
+                "bottom_px": mark.bottom_px,
+            }
             for mark in sample.marks
         ],
         "question": sample.question,
         "options": list(options["options"]) if "options" in options else None,
         "answer": sample.answer_text,
         "answer_value": float(sample.answer_value) if is_number else None,
+        "answer_values": [float(one) for one in sample.answer_value] if isinstance(sample.answer_value, tuple) else None,
         "answer_kind": sample.answer_kind,
         "answer_options": _json(options),
         "unit": options.get("unit", ""),
@@ -185,7 +198,7 @@ def sample_of(row: Mapping[str, Any], *, where: str) -> Sample:
         answer_kind=row["answer_kind"],
         answer_options=_mapping(row["answer_options"], f"{where}: column 'answer_options'"),
         answer_text=row["answer"],
-        answer_value=row["answer_value"] if row["answer_kind"] == "number" else row["answer"],
+        answer_value=_value(row),
         evidence=_mapping(row["evidence"], f"{where}: column 'evidence'"),
         template_id=row["template_id"],
         seed=row["seed"],
@@ -195,6 +208,13 @@ def sample_of(row: Mapping[str, Any], *, where: str) -> Sample:
     )
     _check_answer(sample, where)
     return sample
+
+
+def _value(row: Mapping[str, Any]) -> float | str | tuple[float, ...] | None:
+    """The true value: a number, several of them, or the answer's own words."""
+    if row["answer_kind"] == "number":
+        return row["answer_value"]
+    return tuple(row["answer_values"]) if row["answer_values"] is not None else row["answer"]
 
 
 def _mapping(text: str, where: str) -> dict[str, Any]:
