@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import oracle_scenes
 import pytest
+from scipy import ndimage
 
 from sightline.captures.capture import Frame, SceneObject
 from sightline.facts.fact import ObjectViewFacts
 from sightline.facts.object_points import inside_counts, object_points, seen_counts
 from sightline.facts.object_times import object_times
-from sightline.facts.objects import object_views, point_shares
+from sightline.facts.objects import deepest_pixel, object_views, point_shares
 from sightline.facts.visibility import Cloud, FrameView
 from sightline.geometry.boxes import Box
 from sightline.geometry.cameras import Intrinsics
@@ -205,3 +206,13 @@ def test_measured_times_are_those_of_the_views_in_any_order():
 def test_a_scan_without_objects_says_why_it_has_no_times():
     table = oracle_scenes.measured("bare")
     assert table.object_times is None and "which objects" in table.skips["object_times"]
+
+
+def test_of_pixels_equally_deep_the_first_is_taken():
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        corner = rng.random(rng.integers(10, 30, 2)) > 0.05
+        mask = np.block([[corner, corner[:, ::-1]], [corner[::-1], corner[::-1, ::-1]]])  # mirrored, so that the deepest has equals
+        squares = np.rint(ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1] ** 2)  # in float64: another method
+        row, column = np.unravel_index(np.argmax(np.where(mask, squares, -1.0)), mask.shape)
+        assert deepest_pixel(mask, mask) == (column, row)

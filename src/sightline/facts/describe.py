@@ -16,6 +16,8 @@ def describe(table: FactTable) -> list[str]:
         f"(place {table.place_id}, source {table.source})",
         f"  a frame sees {_spread(frames.visible_points, '.0f')} scene points; depth readings on {_mean(frames.depth_coverage)} of pixels",
     ]
+    if table.is_strict:
+        lines.append("  visibility: strict (0 < z < reading, no tolerance); its overlaps and shares do not compare with others")
     if len(pairs.first):
         lines.append(f"  overlap of pairs: {_histogram(pairs.overlap)}")
         lines.append(f"  movement of pairs: {_spread(pairs.distance_m, '.2f')} m, turn {_spread(np.abs(pairs.yaw_deg), '.0f')} deg")

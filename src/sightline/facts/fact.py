@@ -200,6 +200,7 @@ class FactTable:
     rooms: RoomFacts | None = None
     room_links: RoomLinkFacts | None = None
     free_space: FreeSpaceFacts | None = None
+    is_strict: bool = False  # visible points are those of the strict, one-sided test: overlap and shares are on another scale
     skips: Mapping[str, str] = field(default_factory=dict)  # kind -> why it could not be measured, or was not kept whole
 
     @property

@@ -1,5 +1,6 @@
 """Measure a scene once: every table of facts from one pass over its frames."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from sightline.config import as_mapping, build, config
-from sightline.errors import SceneError
+from sightline.errors import DataError, SceneError
 from sightline.facts.correspondences import Agreement, CorrespondenceOptions, correspondences, why_none
 from sightline.facts.coverage import COVERAGE_TOLERANCE, coverage_or_why_not
 from sightline.facts.describe import describe
@@ -29,7 +30,7 @@ from sightline.geometry.visibility import NEAR_M, TOLERANCE_M, TOLERANCE_SHARE
 from sightline.scenes.scene import Scene
 from sightline.scenes.store import SceneStore
 
-__all__ = ["FACTS_FOLDER", "MeasureOptions", "describe", "facts_fingerprint", "measure", "measure_scan"]
+__all__ = ["FACTS_FOLDER", "MeasureOptions", "describe", "expect_one_visibility", "facts_fingerprint", "measure", "measure_scan"]
 
 FACTS_FOLDER = "facts"
 FORMAT = 3  # raised when a fact changes its meaning, so that old folders are measured again
@@ -42,6 +43,7 @@ class MeasureOptions:
     near_m: float = NEAR_M
     tolerance_m: float = TOLERANCE_M  # a point this far from the depth reading still counts as the surface seen
     tolerance_share: float = TOLERANCE_SHARE  # or this share of the reading, whichever is more
+    strict: bool = False  # visible by the one-sided test without tolerance of published engines: overlap comes out on their scale
     points_per_frame: int = 48
     min_object_pixel_share: float = 0.001  # 77 pixels of 320x240: smaller than that nobody recognises or marks it
     min_object_points: int = 12  # visible scene points an object needs where there is no id image
@@ -65,9 +67,10 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
     cloud = cloud_of(scene)
     owners = None if scene.objects is None else object_points(cloud, scene.objects)
     seen = new_words(keep_in, num_frames=len(scene.frames), num_points=len(cloud.points_world))
+    limits = {"near_m": options.near_m, "tolerance_m": options.tolerance_m, "tolerance_share": options.tolerance_share}
     coverage, points, views = [], [], []
     for index, frame in enumerate(scene.frames):
-        view = view_frame(frame, cloud, near_m=options.near_m, tolerance_m=options.tolerance_m, tolerance_share=options.tolerance_share)
+        view = view_frame(frame, cloud, **limits, is_strict=options.strict)
         rng = generator_for(scene.scan_id, frame.frame_id, options.seed)
         points.append(sample_points(view, cloud, frame_index=index, count=options.points_per_frame, rng=rng))
         if owners is not None:
@@ -119,7 +122,7 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
             scan_id=scene.scan_id,
             seed=options.seed,
             options=options.correspondences,
-            agreement=Agreement(near_m=options.near_m, tolerance_m=options.tolerance_m, tolerance_share=options.tolerance_share),
+            agreement=Agreement(**limits),
             moving_ids=followed.moving_ids,
         )
     return FactTable(
@@ -149,6 +152,7 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
         correspondences=matched,
         tracks=followed.tracks,
         track_windows=followed.windows,
+        is_strict=options.strict,
         skips=skips,
     )
 
@@ -183,6 +187,7 @@ def _without_poses(scene: Scene, options: MeasureOptions, *, keep_in: Path | Non
         structure=None,
         tracks=followed.tracks,
         track_windows=followed.windows,
+        is_strict=options.strict,
         skips=skips,
     )
 
@@ -242,10 +247,27 @@ def measure_scan(scan_id: str, *, store: str, options: dict[str, Any]) -> dict[s
             "object_views": None if table.object_views is None else len(table.object_views.frame),
         }
         write_facts(table, beside)
-        mark_finished(beside, made_from=made_from, options=as_mapping(chosen), summary=summary)
+        mark_finished(beside, made_from=made_from, options=_said(chosen), summary=summary)
     return {**summary, "reused": False}
 
 
 def facts_fingerprint(scene_marker: dict[str, Any], options: MeasureOptions) -> str:
     """What facts are made from: the finished marker of their scene, the options, and the version of the facts' meaning."""
-    return fingerprint({"scene": scene_marker, "options": as_mapping(options), "format": FORMAT})
+    return fingerprint({"scene": scene_marker, "options": _said(options), "format": FORMAT})
+
+
+def _said(options: MeasureOptions) -> dict[str, Any]:
+    """Options as kept beside facts; `strict` only where it is chosen, so that facts measured before there was a choice stay valid."""
+    return {name: value for name, value in as_mapping(options).items() if name != "strict" or value}
+
+
+def expect_one_visibility(markers: Mapping[str, Mapping[str, Any]], *, store: Path) -> None:
+    """Finished markers of facts by scan. Raises DataError where some scans were measured with `strict` and others without."""
+    strict = [scan_id for scan_id, marker in markers.items() if marker.get("options", {}).get("strict", False)]
+    if strict and len(strict) < len(markers):
+        other = next(scan_id for scan_id in markers if scan_id not in set(strict))
+        raise DataError(
+            f"{store}: expected facts of one test of visibility, found {len(strict)} scans measured with --strict (such as '{strict[0]}') "
+            f"and {len(markers) - len(strict)} without (such as '{other}'); their overlaps do not compare. "
+            f"Fix: sightline measure {store} (or sightline measure {store} --strict) for all of them"
+        )

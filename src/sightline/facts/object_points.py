@@ -81,11 +81,20 @@ def seen_counts(owners: ObjectPoints, words: np.ndarray) -> np.ndarray:
     return counts
 
 
-def inside_counts(owners: ObjectPoints, cloud: Cloud, *, camera: Intrinsics, world_from_camera: np.ndarray, near_m: float) -> np.ndarray:
+def inside_counts(
+    owners: ObjectPoints,
+    cloud: Cloud,
+    *,
+    camera: Intrinsics,
+    world_from_camera: np.ndarray,
+    near_m: float,
+    first_edge_px: float = -0.5,
+) -> np.ndarray:
     """How many points of each object fall into an image `(K,)` int64, hidden or not: z at least `near_m`, nearest pixel in the image.
 
     The arithmetic is that of `visible_words`, so a visible point is always inside. Objects, and words
-    of points, that lie wholly outside or wholly inside the view are told by their bounds.
+    of points, that lie wholly outside or wholly inside the view are told by their bounds. The image begins at `first_edge_px` in
+    both directions: half a pixel before the centre of its first pixel, or at 0 as the strict test has it.
     """
     counts = np.zeros(len(owners.object_ids), dtype=np.int64)
     camera_from_world = inverse(world_from_camera)
@@ -93,8 +102,8 @@ def inside_counts(owners: ObjectPoints, cloud: Cloud, *, camera: Intrinsics, wor
         cloud.points_world,
         cloud.bounds_world,
         camera_from_world,
-        np.array([camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height, near_m], dtype=np.float64),
-        _image_planes(camera, camera_from_world, near_m),
+        np.array([camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height, near_m, first_edge_px], dtype=np.float64),
+        _image_planes(camera, camera_from_world, near_m, first_edge_px),
         owners.words,
         owners.masks,
         owners.part_places,
@@ -105,10 +114,10 @@ def inside_counts(owners: ObjectPoints, cloud: Cloud, *, camera: Intrinsics, wor
     return counts
 
 
-def _image_planes(camera: Intrinsics, camera_from_world: np.ndarray, near_m: float) -> np.ndarray:
+def _image_planes(camera: Intrinsics, camera_from_world: np.ndarray, near_m: float, first_edge_px: float) -> np.ndarray:
     """Planes `(5, 4)` round what the image can show, in the world, unit normals inwards."""
-    right, bottom = camera.width - 0.5 - camera.cx, camera.height - 0.5 - camera.cy
-    left, top = camera.cx + 0.5, camera.cy + 0.5
+    right, bottom = camera.width + first_edge_px - camera.cx, camera.height + first_edge_px - camera.cy
+    left, top = camera.cx - first_edge_px, camera.cy - first_edge_px
     sides = [[camera.fx, 0.0, left, 0.0], [-camera.fx, 0.0, right, 0.0], [0.0, camera.fy, top, 0.0], [0.0, -camera.fy, bottom, 0.0]]
     planes_camera = np.array([[0.0, 0.0, 1.0, -near_m], *sides])
     planes_camera /= np.linalg.norm(planes_camera[:, :3], axis=1, keepdims=True)
@@ -146,7 +155,7 @@ def _side(bound, planes):  # pragma: no cover - compiled
 def _count_inside(
     points, bounds, m, camera, planes, words, masks, places, point_starts, object_bounds, counts
 ):  # pragma: no cover - compiled
-    fx, fy, cx, cy, width, height, near_m = camera
+    fx, fy, cx, cy, width, height, near_m, first_edge_px = camera
     sides = np.empty(counts.size, dtype=np.int64)
     for place in range(counts.size):
         sides[place] = _side(object_bounds[place], planes)
@@ -171,7 +180,7 @@ def _count_inside(
                 continue
             x = m[0, 0] * px + m[0, 1] * py + m[0, 2] * pz + m[0, 3]
             y = m[1, 0] * px + m[1, 1] * py + m[1, 2] * pz + m[1, 3]
-            column = np.floor(fx * x / z + cx + 0.5)
-            row = np.floor(fy * y / z + cy + 0.5)
+            column = np.floor(fx * x / z + cx - first_edge_px)
+            row = np.floor(fy * y / z + cy - first_edge_px)
             if column >= 0.0 and column < width and row >= 0.0 and row < height:
                 counts[place] += 1

@@ -76,7 +76,8 @@ def point_shares(view: FrameView, cloud: Cloud, owners: ObjectPoints, *, near_m:
     """How much of each object's points the frame sees, holds and hides: `visible = inside * (1 - hidden)`."""
     frame = view.frame
     seen = seen_counts(owners, view.words[None])[0]
-    inside = inside_counts(owners, cloud, camera=frame.intrinsics, world_from_camera=frame.world_from_camera, near_m=near_m)
+    limits = {"near_m": 0.0, "first_edge_px": 0.0} if view.is_strict else {"near_m": near_m}
+    inside = inside_counts(owners, cloud, camera=frame.intrinsics, world_from_camera=frame.world_from_camera, **limits)
     return PointShares(
         seen=seen,
         visible_share=_share(seen, owners.counts),
@@ -112,13 +113,17 @@ def _patch_of_points(view: FrameView, in_colour: np.ndarray, seen_world: np.ndar
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, np.ones((SPLAT_CLOSING_PX, SPLAT_CLOSING_PX), dtype=np.uint8))
     closed = closed[SPLAT_CLOSING_PX:-SPLAT_CLOSING_PX, SPLAT_CLOSING_PX:-SPLAT_CLOSING_PX].astype(bool)
     window = in_colour[top : top + height, left : left + width]
-    return Patch(left=int(left), top=int(top), mask=closed & window, markable=splat.astype(bool) & window)
+    markable = splat.astype(bool) & window
+    if view.is_strict:  # that test reads another pixel of the depth map than the one the point falls on
+        markable &= view.depth_m[top : top + height, left : left + width] >= NEAR_M
+    return Patch(left=int(left), top=int(top), mask=closed & window, markable=markable)
 
 
 def deepest_pixel(mask: np.ndarray, markable: np.ndarray) -> tuple[int, int]:
     """Column and row of the markable pixel farthest from the outside of the mask (window edges count as outside); the first of equals."""
     padded = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     inwards = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    inwards = np.rint(np.square(inwards))  # squares are whole numbers: OpenCV's roots differ in the last digit from run to run
     row, column = np.unravel_index(np.argmax(np.where(markable, inwards, -1.0)), mask.shape)
     return int(column), int(row)
 

@@ -67,6 +67,8 @@ def write_facts(table: FactTable, folder: Path) -> None:
     rest = {name: getattr(table, name) for name in ("scan_id", "place_id", "source", "licence")}
     rest["tables"] = [name for name in TABLES if getattr(table, name) is not None]
     rest["skips"] = dict(table.skips)
+    if table.is_strict:
+        rest["is_strict"] = True
     rest["objects"] = None if table.objects is None else objects_as_json(table.objects)
     rest["structure"] = None if table.structure is None else structure_as_json(table.structure)
     write_json(folder / REST, rest)
@@ -88,6 +90,7 @@ def read_facts(folder: Path) -> FactTable:
             frames=_frames_from(_read(folder / "frames.parquet")),
             objects=objects,
             skips=rest["skips"],
+            is_strict=rest.get("is_strict", False),
             **{name: _read_table(kind, folder / f"{name}.parquet") for name, kind in TABLES.items() if name in rest["tables"]},
             **{name: None for name in ("object_views", "object_pairs") if name not in rest["tables"]},
             structure=None if rest["structure"] is None else structure_from_json(rest["structure"], where=where),

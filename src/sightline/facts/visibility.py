@@ -11,6 +11,7 @@ from sightline.captures.frame_images import stored_depth
 from sightline.captures.images import NO_READING, SATURATED, depth_m_from_stored, read_uint16
 from sightline.errors import SceneError
 from sightline.geometry.cameras import Intrinsics
+from sightline.geometry.strict_visibility import strict_words
 from sightline.geometry.visibility import StoredDepth, block_bounds, spatial_order, unpack_words, visible_words
 from sightline.scenes.scene import Scene
 
@@ -35,6 +36,7 @@ class FrameView:
     stored_depth: np.ndarray | None  # (H, W) uint16 at depth size; None where the frame has no depth
     instances: np.ndarray | None  # (H, W) int32 object_id + 1 at depth size, 0 = none
     words: np.ndarray  # (ceil(N / 64),) uint64 packed visibility of the cloud
+    is_strict: bool = False  # marked by the strict, one-sided test
 
     def visible(self, count: int) -> np.ndarray:
         """The packed bits as `(count,)` bool."""
@@ -79,28 +81,29 @@ def ids_from_boxes(points_world: np.ndarray, scene: Scene) -> np.ndarray:
     return ids
 
 
-def view_frame(frame: Frame, cloud: Cloud, *, near_m: float, tolerance_m: float, tolerance_share: float) -> FrameView:
-    """Read a frame's depth and ids and mark the points it sees. Raises SceneError when an image has another size than its camera."""
+def view_frame(
+    frame: Frame, cloud: Cloud, *, near_m: float, tolerance_m: float, tolerance_share: float, is_strict: bool = False
+) -> FrameView:
+    """Read a frame's depth and ids and mark the points it sees. Raises SceneError when an image has another size than its camera.
+
+    With `is_strict` by the test of `strict_words`, into which the three limits do not enter.
+    """
     if frame.depth_path is None:
         words = np.zeros(len(cloud.bounds_world), dtype=np.uint64)
-        return FrameView(frame=frame, stored_depth=None, instances=None, words=words)
+        return FrameView(frame=frame, stored_depth=None, instances=None, words=words, is_strict=is_strict)
     stored = stored_depth(frame)
     instances = None
     if frame.instance_path is not None:
         instances = read_uint16(frame.instance_path).astype(np.int32)
         _expect_size(instances, frame.depth_intrinsics, str(frame.instance_path))
-    words = visible_words(
-        cloud.points_world,
-        depth_m=StoredDepth(stored=stored, scale_m=frame.depth_scale_m),
-        depth_intrinsics=frame.depth_intrinsics,
-        intrinsics=frame.intrinsics,
-        world_from_camera=frame.world_from_camera,
-        near_m=near_m,
-        tolerance_m=tolerance_m,
-        tolerance_share=tolerance_share,
-        bounds_world=cloud.bounds_world,
-    )
-    return FrameView(frame=frame, stored_depth=stored, instances=instances, words=words)
+    depth = StoredDepth(stored=stored, scale_m=frame.depth_scale_m)
+    where = {"intrinsics": frame.intrinsics, "world_from_camera": frame.world_from_camera, "bounds_world": cloud.bounds_world}
+    if is_strict:
+        words = strict_words(cloud.points_world, depth=depth, **where)
+    else:
+        limits = {"near_m": near_m, "tolerance_m": tolerance_m, "tolerance_share": tolerance_share}
+        words = visible_words(cloud.points_world, depth_m=depth, depth_intrinsics=frame.depth_intrinsics, **where, **limits)
+    return FrameView(frame=frame, stored_depth=stored, instances=instances, words=words, is_strict=is_strict)
 
 
 def _expect_size(image: np.ndarray, camera: Intrinsics, where: str) -> None:

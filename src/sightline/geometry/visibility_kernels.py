@@ -34,7 +34,7 @@ def popcount(word):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _mark_in_view(corners, m, depth_camera, colour_camera, near_m, in_view):  # pragma: no cover - compiled
+def mark_in_view(corners, m, depth_camera, colour_camera, near_m, in_view):  # pragma: no cover - compiled
     """Which blocks reach into the half spaces that bound the view: in front of `near_m` and inside both images."""
     normals = np.zeros((9, 3))
     normals[0, 2] = 1.0
@@ -115,7 +115,7 @@ def fill_words(axes, corners, depth, scale, m, depth_camera, colour_camera, limi
     stored = np.zeros(BLOCK, dtype=depth.dtype)
     in_view = np.ones(words.size, dtype=np.bool_)
     if corners.shape[1] > 0:
-        _mark_in_view(corners, m, depth_camera, colour_camera, near_m, in_view)
+        mark_in_view(corners, m, depth_camera, colour_camera, near_m, in_view)
     looked_at = 0
     for block in range(words.size):
         if not in_view[block]:

@@ -132,6 +132,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def measure(
     store: Store,
     overrides: Overrides = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Visible by the one-sided test of published engines, on their scale.")] = False,
     workers: Workers = None,
     executor: Executor = "local",
     address: Address = None,
@@ -147,7 +148,7 @@ def measure(
     from sightline.scenes.store import SceneStore
 
     how = spread(workers, executor, address=address, shards=shards, shard=shard, merge=merge)
-    chosen = build(MeasureOptions, with_overrides({}, overrides or []), where="measure")
+    chosen = build(MeasureOptions, with_overrides({"strict": True} if strict else {}, overrides or []), where="measure")
     scan_ids = measurable(store, how.of(some_scans(store, limit)), at_least_one=how.shard is None)
     if dry_run:
         typer.echo(f"{len(scan_ids)} scans of {store} would be measured")
@@ -180,6 +181,7 @@ def generate(
     dry_run: DryRun = False,
 ) -> None:
     """Ask questions of measured scenes and write them, with checked answers, as a Parquet data set."""
+    from sightline.facts.measure import expect_one_visibility
     from sightline.mixtures.splits import check_no_leak, split_places
     from sightline.questions.question import TaskOptions
     from sightline.samples.generate import finish_dataset, generate_scan
@@ -202,6 +204,7 @@ def generate(
         if not (store / scan_id / "facts" / "finished.json").is_file():
             raise DataError(f"{store / scan_id}: expected measured facts, found none. Fix: sightline measure {store}")
     facts = {scan_id: read_json(store / scan_id / "facts" / "finished.json") for scan_id in scan_ids}
+    expect_one_visibility(facts, store=store)
     made_from = fingerprint([facts, names, seed, options])
     results: dict[str, Any] = {}
     for split, scans in splits.items():
