@@ -109,9 +109,9 @@ def test_a_dot_at_the_edge_is_clipped_and_one_outside_is_refused():
     rgb = np.zeros((96, 128, 3), dtype=np.uint8)
     draw_mark(rgb, Mark(frame_id="f", u_px=0.0, v_px=0.0, colour="red", label="A"), stored=CAMERA, where="s")
     draw_mark(rgb, Mark(frame_id="f", u_px=319.4, v_px=239.4, colour="red", label="B"), stored=CAMERA, where="s")
-    with pytest.raises(DataError, match="sample s1: expected a dot inside the 320x240 image, found \\(320.0, 10.0\\)"):
+    with pytest.raises(DataError, match="sample s1: expected a mark inside the 320x240 image, found \\(320.0, 10.0\\)"):
         draw_mark(rgb, Mark(frame_id="f", u_px=320.0, v_px=10.0, colour="red"), stored=CAMERA, where="s1")
-    with pytest.raises(DataError, match="expected a dot colour of red, blue"):
+    with pytest.raises(DataError, match="expected a mark.s colour of red, blue"):
         draw_mark(rgb, Mark(frame_id="f", u_px=20.0, v_px=10.0, colour="mauve"), stored=CAMERA, where="s1")
 
 
@@ -126,6 +126,32 @@ def test_a_letter_stays_inside_the_image(u, v):
     letter = (with_letter != without).any(axis=-1)
     rows, columns = np.nonzero(letter)
     assert letter.sum() > 40 and rows.min() >= 1 and columns.min() >= 1 and rows.max() <= 238 and columns.max() <= 318
+
+
+@pytest.mark.parametrize("background", [0, 90, 255])
+def test_a_box_has_its_colour_along_its_edges_between_lines_that_stand_out_and_nothing_inside(background):
+    stored = Intrinsics.from_field_of_view(horizontal_deg=60.0, width=320, height=240)
+    rgb = np.full((240, 320, 3), background, dtype=np.uint8)
+    box = Mark(frame_id="f", u_px=80.0, v_px=60.0, right_px=200.0, bottom_px=150.0, colour="red")
+    draw_mark(rgb, box, stored=stored, where="here")
+    for u, v in ((80, 100), (200, 100), (140, 60), (140, 150)):
+        assert tuple(rgb[v, u]) == MARK_COLOURS["red"]
+    assert (rgb[64:146, 84:196] == background).all() and (rgb[:40] == background).all()
+    brightness = rgb[100, 60:90].mean(axis=1)
+    assert np.abs(brightness - background).max() > 100  # the white or the dark line
+
+
+def test_a_box_that_leaves_the_image_or_is_turned_over_is_refused():
+    stored = Intrinsics.from_field_of_view(horizontal_deg=60.0, width=320, height=240)
+    rgb = np.zeros((240, 320, 3), dtype=np.uint8)
+    for right_px, bottom_px in ((400.0, 100.0), (40.0, 100.0)):
+        with pytest.raises(DataError, match="mark inside|beyond its left"):
+            draw_mark(
+                rgb,
+                Mark(frame_id="f", u_px=80.0, v_px=60.0, right_px=right_px, bottom_px=bottom_px, colour="red"),
+                stored=stored,
+                where="x",
+            )
 
 
 def test_dots_are_drawn_on_their_own_frame_only(store):

@@ -10,6 +10,7 @@ _GROUP = re.compile(r"[\[(<]([^\[\]()<>]*)[\])>]")
 _UNIT = re.compile(rf"{_NUMBER}\s*([^\W\d_]+|°|%)?")
 _IGNORED = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"))
 _TRANSLATED = {ord("\u2212"): "-", **dict.fromkeys(map(ord, "\u00a0\u202f*`$~_{}"), " ")}
+_NOT_FINITE = re.compile(r"\b(?:nan|inf|infinity)\b", re.IGNORECASE)
 _AXIS_NAMES = re.compile(r"\b[a-z]+\s*[=:]\s*(?=[-+.\d])", re.IGNORECASE)  # x=3, right: 3
 
 
@@ -22,6 +23,8 @@ def read_numbers(reply: str, *, count: int) -> tuple[tuple[float, ...], frozense
     if not isinstance(reply, str):
         return None
     text = _AXIS_NAMES.sub("", unicodedata.normalize("NFC", reply).translate(_IGNORED).translate(_TRANSLATED))
+    if _NOT_FINITE.search(text):
+        return None
     found = {values: place for place, values in _lists(text) if len(values) == count}
     if not found:
         values = _values(text)

@@ -12,6 +12,7 @@ import numpy as np
 
 from sightline.answers.answer import AnswerFormat
 from sightline.answers.choice import Choice
+from sightline.answers.word import Word
 from sightline.errors import DataError
 from sightline.samples.sample import Sample
 
@@ -32,8 +33,8 @@ class Guesses:
 def guess(held_out: Sequence[Sample], train: Sequence[Sample]) -> Guesses:
     """Score both guesses on held-out rows of one task, from the training rows of that task.
 
-    Chance is closed form, 1 / options, for choices; for other answers it is the expected score of a uniform draw from the training
-    answers. The constant is the training answer (for choices: a letter, or the text of an option wherever it stands) with the best
+    Chance is closed form, 1 / options, for choices and words; for other answers it is the expected score of a uniform draw from the
+    training answers. The constant is the training answer (for choices: a letter, or the text of an option wherever it stands) with the best
     mean score on the training rows; ties go to the more frequent, then to the first in alphabetical order.
     Raises DataError where the task has no training row, or rows of several tasks are mixed.
     """
@@ -60,7 +61,7 @@ def score_texts(samples: Sequence[Sample], texts: Sequence[str]) -> np.ndarray:
 
 
 @lru_cache(maxsize=1 << 19)  # rows that ask the same, and the next model on the same rows, are scored once
-def _score(answer_format: AnswerFormat, text: str, truth: float | str) -> float:
+def _score(answer_format: AnswerFormat, text: str, truth: float | str | tuple[float, ...]) -> float:
     """Score of a constant; the text of an option becomes the letter under which this row offers it."""
     if isinstance(answer_format, Choice) and text in answer_format.options:
         text = answer_format.letter_of(text)
@@ -68,12 +69,19 @@ def _score(answer_format: AnswerFormat, text: str, truth: float | str) -> float:
 
 
 def _chance(held_out: Sequence[Sample], train: Sequence[Sample]) -> np.ndarray:
-    chance = np.array([1.0 / len(one.answer_format.options) if one.answer_kind == Choice.kind else np.nan for one in held_out])
+    chance = np.array([_one_of(one.answer_format) for one in held_out])
     drawn = np.flatnonzero(np.isnan(chance))
     if len(drawn):
         texts, weights = _spread([sample.answer_text for sample in sorted(train, key=_by_value)], MAX_DRAWS)
         chance[drawn] = score_texts([held_out[index] for index in drawn], texts) @ weights
     return chance
+
+
+def _one_of(answer_format: AnswerFormat) -> float:
+    """Chance of a uniform draw among the answers that a format allows; NaN where it does not list them."""
+    if isinstance(answer_format, Choice):
+        return 1.0 / len(answer_format.options)
+    return 1.0 / len(answer_format.words) if isinstance(answer_format, Word) else float("nan")
 
 
 def _constant_answer(train: Sequence[Sample]) -> str:
@@ -93,7 +101,10 @@ def _constant_answer(train: Sequence[Sample]) -> str:
 
 
 def _by_value(sample: Sample) -> tuple[float, str]:
-    return (sample.answer_value, "") if isinstance(sample.answer_value, int | float) else (0.0, sample.answer_value)
+    value = sample.answer_value
+    if isinstance(value, tuple):
+        return (float(np.hypot.reduce(value)) if value else 0.0, sample.answer_text)
+    return (value, "") if isinstance(value, int | float) else (0.0, value)
 
 
 def _spread(answers: Sequence[str], most: int) -> tuple[list[str], np.ndarray]:

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sightline.answers.choice import Choice
 from sightline.answers.number import Number
+from sightline.answers.vector import Vector
 from sightline.errors import DataError
 from sightline.files import replacing
 from sightline.geometry.cameras import Intrinsics
@@ -62,7 +63,7 @@ def card_text(sample: Sample) -> CardText:
         options = tuple(Option(letter=letter, words=words, is_truth=letter == sample.answer_value) for letter, words in pairs)
         question = question.removesuffix(answer_format.listing).rstrip()  # the card lists the options itself
         answer = f"{sample.answer_text}. {answer_format.option_of(str(sample.answer_value))}"
-    elif isinstance(answer_format, Number) and answer_format.unit:
+    elif isinstance(answer_format, Number | Vector) and answer_format.unit:
         answer = f"{sample.answer_text} {UNITS[answer_format.unit]}"
     return CardText(
         task=sample.task,

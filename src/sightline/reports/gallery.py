@@ -145,7 +145,9 @@ def _boxes(sample: Sample, frame_id: str, scene: Scene) -> list[Markup | None]:
     frame, category = scene.frame(frame_id), sample.evidence.get("category")
     if not sample.marks and isinstance(category, str):
         return [wireframe(one.box, frame=frame, colour=COUNTED_COLOUR) for one in objects_seen(scene, frame, category=category)]
-    pairs = [(mark, object_under(mark, frame=scene.frame(mark.frame_id), objects=scene.objects)) for mark in sample.marks]
+    pairs = [
+        (mark, object_under(mark, frame=scene.frame(mark.frame_id), objects=scene.objects)) for mark in sample.marks if not mark.is_box
+    ]
     return [wireframe(found.box, frame=frame, colour=css(mark)) for mark, found in pairs if found is not None]
 
 

@@ -25,7 +25,9 @@ EDGES = np.array([[0, 1], [2, 3], [4, 5], [6, 7], [0, 2], [1, 3], [4, 6], [5, 7]
 
 
 def dot(mark: Mark, *, width: int, height: int) -> Markup:
-    """A dot with a white and a dark rim and its letter; pixel centres are integers, the drawing's pixels start at them."""
+    """A dot (or box) with a white and a dark rim and its letter; pixel centres are integers, the drawing's pixels start at them."""
+    if mark.is_box:
+        return outline(mark, width=width, height=height)
     radius = max(width, height) * RADIUS_SHARE
     colour = css(mark)
     x, y = mark.u_px + 0.5, mark.v_px + 0.5
@@ -47,6 +49,19 @@ def dot(mark: Mark, *, width: int, height: int) -> Markup:
             )
         )
     return svg.group(parts)
+
+
+def outline(mark: Mark, *, width: int, height: int) -> Markup:
+    """A box mark: its edges in colour between a white and a dark line."""
+    line = max(width, height) * RADIUS_SHARE * 0.35
+    place = {"x": mark.u_px + 0.5, "y": mark.v_px + 0.5, "width": mark.right_px - mark.u_px, "height": mark.bottom_px - mark.v_px}
+    return svg.group(
+        [
+            svg.element("rect", **place, fill="none", stroke="#000", stroke_width=line * 2.2, stroke_opacity=0.6),
+            svg.element("rect", **place, fill="none", stroke="#fff", stroke_width=line * 1.7),
+            svg.element("rect", **place, fill="none", stroke=css(mark), stroke_width=line),
+        ]
+    )
 
 
 def css(mark: Mark) -> str:

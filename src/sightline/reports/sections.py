@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sightline.answers.choice import Choice
+from sightline.answers.vector import Vector
 from sightline.evaluation.compare import BASELINES, Comparison, Verdict, compare, rival_interval
 from sightline.evaluation.results import MEAN, Evaluation, Interval, TaskScore
 from sightline.reports import plots
@@ -204,6 +205,9 @@ def _answer_charts(rows: Sequence[Sample]) -> list[Markup]:
     for sample in rows:
         if isinstance(sample.answer_value, int | float):
             numbers.setdefault(UNITS.get(str(sample.answer_options.get("unit", "")), ""), []).append(float(sample.answer_value))
+        elif sample.answer_kind == Vector.kind:
+            unit = f"{UNITS[str(sample.answer_options['unit'])]}, length of the vector"
+            numbers.setdefault(unit, []).append(float(np.linalg.norm(sample.answer_value)))
     charts = [_number_histogram(np.array(values), f"answers, {unit}" if unit else "answers") for unit, values in sorted(numbers.items())]
     letters: Counter[str] = Counter()
     words: Counter[str] = Counter()

@@ -150,27 +150,47 @@ def dot_radius_px(width: int, height: int) -> float:
 
 
 def draw_mark(rgb: np.ndarray, mark: Mark, *, stored: Intrinsics, where: str) -> None:
-    """Draw a dot, and its letter if it has one, into `rgb (H, W, 3)`. The mark is in pixels of the stored image.
+    """Draw a dot or a box, and its letter if it has one, into `rgb (H, W, 3)`. The mark is in pixels of the stored image.
 
-    A white and a dark ring around the colour keep it visible on any background. Raises DataError for a mark outside the image
-    or in an unknown colour.
+    A white and a dark ring around the colour keep it visible on any background: one of the two always stands out. Raises DataError
+    for a mark outside the image or in an unknown colour.
     """
-    height, width = rgb.shape[:2]
     if mark.colour not in MARK_COLOURS:
-        raise DataError(f"sample {where}: expected a dot colour of {', '.join(MARK_COLOURS)}, found '{mark.colour}'")
-    u_px = (mark.u_px + 0.5) * width / stored.width - 0.5
-    v_px = (mark.v_px + 0.5) * height / stored.height - 0.5
-    if not (-0.5 <= u_px <= width - 0.5 and -0.5 <= v_px <= height - 0.5):
-        raise DataError(
-            f"sample {where}: expected a dot inside the {stored.width}x{stored.height} image, found ({mark.u_px:.1f}, {mark.v_px:.1f})"
-        )
-    radius_px = dot_radius_px(width, height)
-    white_px = radius_px + max(1.0, 0.2 * radius_px)
-    _disc(rgb, u_px, v_px, white_px + max(0.5, 0.12 * radius_px), (24, 24, 24))
-    _disc(rgb, u_px, v_px, white_px, (255, 255, 255))
-    _disc(rgb, u_px, v_px, radius_px, MARK_COLOURS[mark.colour])
+        raise DataError(f"sample {where}: expected a mark's colour of {', '.join(MARK_COLOURS)}, found '{mark.colour}'")
+    u_px, v_px = _scaled(rgb, mark.u_px, mark.v_px, stored=stored, where=where)
+    radius_px = dot_radius_px(rgb.shape[1], rgb.shape[0])
+    if mark.is_box:
+        right_px, bottom_px = _scaled(rgb, mark.right_px, mark.bottom_px, stored=stored, where=where)
+        if right_px < u_px or bottom_px < v_px:
+            raise DataError(f"sample {where}: expected a box's right and bottom edge beyond its left and top edge, found {mark}")
+        _outline(rgb, (u_px, v_px, right_px, bottom_px), MARK_COLOURS[mark.colour], line_px=max(1, round(radius_px / 2.5)))
+    else:
+        white_px = radius_px + max(1.0, 0.2 * radius_px)
+        _disc(rgb, u_px, v_px, white_px + max(0.5, 0.12 * radius_px), (24, 24, 24))
+        _disc(rgb, u_px, v_px, white_px, (255, 255, 255))
+        _disc(rgb, u_px, v_px, radius_px, MARK_COLOURS[mark.colour])
     if mark.label:
         _letter(rgb, mark.label, u_px, v_px, radius_px)
+
+
+def _scaled(rgb: np.ndarray, u_px: float, v_px: float, *, stored: Intrinsics, where: str) -> tuple[float, float]:
+    """A pixel of the stored image in this one, pixel centres kept. Raises DataError outside it."""
+    height, width = rgb.shape[:2]
+    u, v = (u_px + 0.5) * width / stored.width - 0.5, (v_px + 0.5) * height / stored.height - 0.5
+    if not (-0.5 <= u <= width - 0.5 and -0.5 <= v <= height - 0.5):
+        raise DataError(f"sample {where}: expected a mark inside the {stored.width}x{stored.height} image, found ({u_px:.1f}, {v_px:.1f})")
+    return u, v
+
+
+def _outline(rgb: np.ndarray, box: tuple[float, float, float, float], colour: tuple[int, int, int], *, line_px: int) -> None:
+    """A rectangle's outline with a white and a dark line along it, clipped at the image."""
+    height, width = rgb.shape[:2]
+    left, top, right, bottom = (int(round(one)) for one in box)
+    for line, out in (((24, 24, 24), line_px + 2), ((255, 255, 255), line_px + 1), (colour, line_px)):
+        for low, high in (((left - out, top - out), (right + out, top)), ((left - out, bottom), (right + out, bottom + out))):
+            rgb[max(0, low[1]) : min(height, high[1] + 1), max(0, low[0]) : min(width, high[0] + 1)] = line
+        for low, high in (((left - out, top - out), (left, bottom + out)), ((right, top - out), (right + out, bottom + out))):
+            rgb[max(0, low[1]) : min(height, high[1] + 1), max(0, low[0]) : min(width, high[0] + 1)] = line
 
 
 def _disc(rgb: np.ndarray, u_px: float, v_px: float, radius_px: float, colour: tuple[int, int, int]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sightline.answers.choice import Choice
+from sightline.answers.word import Word
 from sightline.errors import DataError
 from sightline.samples.sample import Sample
 
@@ -35,8 +36,9 @@ def refuse_special_tokens(text: str, *, where: str) -> None:
 
 
 def gives_answer_away(sample: Sample) -> bool:
-    """Whether a number's answer stands in the question as its own word."""
-    return sample.answer_kind == "number" and bool(re.search(rf"(?<![\w.]){re.escape(sample.answer_text)}(?![\w.])", sample.question))
+    """Whether the answer stands in the question as its own word; words to choose from always do."""
+    is_listed = sample.answer_kind in (Choice.kind, Word.kind)
+    return not is_listed and bool(re.search(rf"(?<![\w.]){re.escape(sample.answer_text)}(?![\w.])", sample.question))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +98,10 @@ def _lopsided(samples: Sequence[Sample], formats: Sequence[object]) -> list[str]
             for letter, option in zip(form.letters, form.options):
                 fair[letter] += 1.0 / len(form.options)
                 fair[option] += 1.0 / len(form.options)
+        elif isinstance(form, Word):
+            right[sample.answer_text] += 1
+            for word in form.words:
+                fair[word] += 1.0 / len(form.words)
     if len(samples) < LEAST_ROWS:
         return []
     return [
