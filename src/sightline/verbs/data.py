@@ -168,7 +168,11 @@ def generate(
     store: Store,
     out: Annotated[Path, typer.Argument(help="Folder of the data set.")],
     overrides: Overrides = None,
-    tasks: Annotated[str | None, typer.Option(help="Comma-separated question tasks; all by default.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated question tasks; all by default, or those of the preset.")] = None,
+    preset: Annotated[str | None, typer.Option(help="A named set of tasks and options: multispa, vsi, vsti, ...")] = None,
+    benchmark: Annotated[
+        int | None, typer.Option(help="Held-out questions per subtask in OUT/benchmark; as the preset says, else 0.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
     held_out_share: Annotated[float, typer.Option(help="Share of places kept for evaluation.")] = 0.25,
     workers: Workers = None,
@@ -184,13 +188,17 @@ def generate(
     from sightline.facts.measure import expect_one_visibility
     from sightline.mixtures.splits import check_no_leak, split_places
     from sightline.questions.question import TaskOptions
+    from sightline.samples.benchmark_files import write_benchmark
     from sightline.samples.generate import finish_dataset, generate_scan
+    from sightline.samples.preset import read_preset
     from sightline.samples.shards import read_samples
     from sightline.scenes.store import SceneStore
 
     how = spread(workers, executor, address=address, shards=shards, shard=shard, merge=merge)
-    names = chosen_tasks(tasks)
-    options = as_mapping(build(TaskOptions, with_overrides({}, overrides or []), where="generate"))
+    asked = read_preset(preset) if preset else None
+    names = list(asked.tasks) if asked and not tasks else chosen_tasks(tasks)
+    options = as_mapping(build(TaskOptions, with_overrides(asked.options if asked else {}, overrides or []), where="generate"))
+    per_task = benchmark if benchmark is not None else asked.benchmark_per_task if asked else 0
     scan_ids = measurable(store, some_scans(store, limit))
     scenes = SceneStore(store)
     places = {scan_id: scenes.read(scan_id).place_id for scan_id in scan_ids}
@@ -205,6 +213,8 @@ def generate(
             raise DataError(f"{store / scan_id}: expected measured facts, found none. Fix: sightline measure {store}")
     facts = {scan_id: read_json(store / scan_id / "facts" / "finished.json") for scan_id in scan_ids}
     expect_one_visibility(facts, store=store)
+    if asked and asked.strict_facts and not all(marker["options"].get("strict", False) for marker in facts.values()):
+        raise DataError(f"{store}: preset '{preset}' asks facts of strict visibility. Fix: sightline measure {store} --strict")
     made_from = fingerprint([facts, names, seed, options])
     results: dict[str, Any] = {}
     for split, scans in splits.items():
@@ -219,6 +229,12 @@ def generate(
     samples = read_samples(out)
     check_no_leak(samples, scenes)
     typer.echo(f"{len(samples)} questions in {out} ({told}); train and held-out share no scan, place or image")
+    if per_task:
+        counts = write_benchmark(out, [sample for sample in samples if sample.split == "held_out"], per_task=per_task)
+        typer.echo(f"{sum(counts.values())} of them in {out / 'benchmark'}, answers in a file of their own")
+        short = ", ".join(f"{name} {count}" for name, count in counts.items() if count < per_task)
+        if short:
+            typer.echo(f"  fewer than {per_task}: {short}")
     for reason, count in sorted(skips_of(results).items(), key=lambda pair: -pair[1]):
         typer.echo(f"  skipped {count:6d}  {reason}")
 
