@@ -12,8 +12,8 @@ from sightline.errors import DataError, SceneError
 from sightline.facts.correspondences import Agreement, CorrespondenceOptions, correspondences, why_none
 from sightline.facts.coverage import COVERAGE_TOLERANCE, coverage_or_why_not
 from sightline.facts.describe import describe
-from sightline.facts.distance import object_pairs
-from sightline.facts.fact import KINDS, FactTable, FrameFacts, PairFacts
+from sightline.facts.distance import MAX_OBJECT_PAIRS, object_pairs
+from sightline.facts.fact import KINDS, FactTable, FrameFacts, ObjectPairFacts, PairFacts
 from sightline.facts.motion import all_pairs, pair_motion
 from sightline.facts.object_points import object_points
 from sightline.facts.object_times import object_times
@@ -33,6 +33,11 @@ from sightline.scenes.store import SceneStore
 __all__ = ["FACTS_FOLDER", "MeasureOptions", "describe", "expect_one_visibility", "facts_fingerprint", "measure", "measure_scan"]
 
 FACTS_FOLDER = "facts"
+NO_OBJECTS = "the scan does not say which objects there are"
+OF_OBJECTS = ("objects", "object_views", "object_pairs", "object_times")
+NO_DEPTH = "no frame has a depth image"
+OF_DEPTH = ("points", "object_views")
+ONE_FRAME = "a pair takes two frames, and there is one"
 FORMAT = 3  # raised when a fact changes its meaning, so that old folders are measured again
 
 
@@ -58,12 +63,14 @@ class MeasureOptions:
 def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = None) -> FactTable:
     """All facts of a scene; the packed visibility they come from is kept in the folder `keep_in` where one is given.
 
-    Raises SceneError when it has no frames or an image does not fit its camera, CaptureError when an image is missing or damaged.
+    Raises SceneError when it has no frames, a pose is not finite or an image does not fit its camera, CaptureError when an image is
+    missing or damaged.
     """
     if not scene.frames:
         raise SceneError(f"scan '{scene.scan_id}': expected at least one frame, found none")
     if not scene.has_poses:
         return _without_poses(scene, options, keep_in=keep_in)
+    _expect_finite_poses(scene)
     cloud = cloud_of(scene)
     owners = None if scene.objects is None else object_points(cloud, scene.objects)
     seen = new_words(keep_in, num_frames=len(scene.frames), num_points=len(cloud.points_world))
@@ -90,11 +97,9 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
     if keep_in is not None:
         write_order(keep_in, cloud.order)
     poses = np.array([frame.world_from_camera for frame in scene.frames], dtype=np.float64)
-    skips: dict[str, str] = {}
+    skips = _without_input(scene)
     all_views = join_views(views) if scene.objects is not None else None
     times = object_times(all_views, scene.objects) if all_views is not None else None
-    if times is None:
-        skips["object_times"] = "the scan does not say which objects there are"
     covered = coverage_or_why_not(
         cloud,
         owners,
@@ -108,10 +113,15 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
         skips["coverage"] = covered.why_not
     built = structure_facts(scene, cloud)
     skips |= built.skips
+    gaps = _gaps_of(scene, seed=options.seed, skips=skips)
     pairs = pairs_of(poses, seen, max_pairs=options.max_pairs, rng=generator_for(scene.scan_id, "", options.seed))
     all_points = join_points(points)
     followed = measure_tracks(scene, seed=options.seed, options=options.tracks, skips=skips)
+    blind = _why_blind(scene, seen, num_points=len(cloud.points_world))
+    skips |= _short_pairs(len(scene.frames), options=options, blind=blind)
     matched, why_not = None, why_none(scene.frames, pairs, options.correspondences)
+    if why_not is not None and (blind is not None or len(scene.frames) < 2):
+        why_not = blind or ONE_FRAME
     if why_not is not None:
         skips["correspondences"] = why_not
     else:
@@ -141,7 +151,7 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
         points=all_points,
         objects=scene.objects,
         object_views=all_views,
-        object_pairs=object_pairs(scene.objects) if scene.objects is not None else None,
+        object_pairs=gaps,
         structure=scene.structure,
         object_times=times,
         coverage=covered.sets,
@@ -155,6 +165,54 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
         is_strict=options.strict,
         skips=skips,
     )
+
+
+def _expect_finite_poses(scene: Scene) -> None:
+    """Raises SceneError naming the first frame whose pose holds NaN or infinity: readers leave such frames out, with a counted reason."""
+    for frame in scene.frames:
+        if not np.isfinite(frame.world_from_camera).all():
+            raise SceneError(
+                f"scan '{scene.scan_id}', frame '{frame.frame_id}': expected a pose of finite numbers, found "
+                f"{np.asarray(frame.world_from_camera)[:3].tolist()}; leave the frame out, or import the scan again"
+            )
+
+
+def _without_input(scene: Scene) -> dict[str, str]:
+    """Why tables are None or empty that need objects or depth, in a scan that has none."""
+    skips = dict.fromkeys(OF_DEPTH, NO_DEPTH) if all(frame.depth_path is None for frame in scene.frames) else {}
+    return skips | dict.fromkeys(OF_OBJECTS, NO_OBJECTS) if scene.objects is None else skips
+
+
+def _why_blind(scene: Scene, words: np.ndarray, *, num_points: int) -> str | None:
+    """Why no frame sees a point of the cloud; None where one does."""
+    if words.any():
+        return None
+    if all(frame.depth_path is None for frame in scene.frames):
+        return NO_DEPTH
+    return "the scan has no point cloud" if num_points == 0 else "no frame sees a point of the cloud: its depth does not fit"
+
+
+def _short_pairs(count: int, *, options: MeasureOptions, blind: str | None) -> dict[str, str]:
+    """What frame pairs lack: all of them where there is one frame, some where there are too many, overlap where no frame sees a point."""
+    total = count * (count - 1) // 2
+    if total == 0:
+        return {"pairs": ONE_FRAME}
+    lacks = [] if blind is None else [f"{blind}, so overlap is not known; camera motion is"]
+    if total > options.max_pairs:
+        lacks.append(f"{options.max_pairs} of {total} frame pairs kept, drawn evenly; raise max_pairs for more")
+    return {"pairs": "; ".join(lacks)} if lacks else {}
+
+
+def _gaps_of(scene: Scene, *, seed: int, skips: dict[str, str]) -> ObjectPairFacts | None:
+    """Distances of all object pairs, or of `MAX_OBJECT_PAIRS` drawn evenly, and then `skips` says so; None where objects are not known."""
+    if scene.objects is None:
+        return None
+    count = len(scene.objects)
+    total = count * (count - 1) // 2
+    if total > MAX_OBJECT_PAIRS:
+        skips["object_pairs"] = f"{MAX_OBJECT_PAIRS} of {total} object pairs kept, drawn evenly"
+    rng = generator_for(scene.scan_id, "object pairs", seed)
+    return object_pairs(scene.objects, chosen_pairs(count, max_pairs=MAX_OBJECT_PAIRS, rng=rng))
 
 
 def _without_poses(scene: Scene, options: MeasureOptions, *, keep_in: Path | None) -> FactTable:
