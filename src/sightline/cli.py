@@ -54,6 +54,7 @@ app.command()(model.compare)
 app.command()(model.ask)
 app.command()(show.report)
 app.command()(show.view)
+app.command()(show.cards)
 
 
 def main() -> None:

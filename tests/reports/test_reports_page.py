@@ -17,7 +17,7 @@ from sightline.captures.images import read_rgb
 from sightline.errors import CaptureError, DataError
 from sightline.evaluation.results import Result
 from sightline.questions.question import MARK_COLOURS
-from sightline.reports.cards import draw_card, fact
+from sightline.reports.cards import TRUTH, draw_card, fact, write_cards
 from sightline.reports.gallery import FrameLibrary, chosen_samples, question_card, task_replies
 from sightline.reports.inputs import ReportInputs
 from sightline.reports.report import render_report, seconds, write_report
@@ -256,3 +256,20 @@ def test_a_card_as_png_carries_its_marks(made, tmp_path):
     with pytest.raises(DataError, match="expected 2 images, found 1"):
         draw_card(sample, images[:1], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_cards_are_written_one_per_question_and_show_where_the_answer_is(made, tmp_path):
+    whole = make_sample(0, "depth_comparison", Choice(options=("red", "blue")), "A")
+    place = {
+        "answer_kind": "point",
+        "answer_options": {"width": 96, "height": 72},
+        "answer_text": "[500, 500]",
+        "answer_value": (500.0, 500.0),
+    }
+    one = {"frame_ids": whole.frame_ids[:1], "image_paths": whole.image_paths[:1], "marks": ()}
+    sample = replace(whole, task="place", **place, **one)
+    paths = write_cards([sample, replace(sample, sample_id="other")], made.store, tmp_path, per_task=1, kind="jpg")
+    assert [path.name for path in paths] == ["place.jpg"]
+    card = np.asarray(Image.open(paths[0]).convert("RGB")).astype(int)
+    v, u = np.nonzero(np.abs(card - TRUTH).max(axis=2) < 50)
+    assert len(u) and np.mean(u) == pytest.approx(500, abs=6)

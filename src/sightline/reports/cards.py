@@ -10,17 +10,20 @@ from PIL import Image, ImageDraw, ImageFont
 from sightline.answers.choice import Choice
 from sightline.answers.number import Number
 from sightline.answers.vector import Vector
+from sightline.captures.images import read_rgb
 from sightline.errors import DataError
 from sightline.files import replacing
 from sightline.geometry.cameras import Intrinsics
 from sightline.questions.question import MARK_COLOURS, Mark
 from sightline.samples.frames import draw_mark, resized
+from sightline.samples.quality import spread
 from sightline.samples.sample import Sample
 
 UNITS = {"m": "m", "cm": "cm", "mm": "mm", "deg": "\u00b0", "rad": "rad", "px": "px", "s": "s", "m2": "m\u00b2", "m3": "m\u00b3"}
 INK, GREY, GREEN, PAPER = (24, 26, 30), (96, 100, 108), (12, 122, 62), (255, 255, 255)
 CARD_PX, GAP_PX, PAD_PX = 1000, 14, 16
-COLUMNS = 2
+JPEG_QUALITY = 82
+TRUTH = (0, 200, 90)  # of the answer's place, where the answer is one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,15 +122,16 @@ def mark_rgb(mark: Mark) -> tuple[int, int, int]:
 
 
 def draw_card(sample: Sample, images: Sequence[np.ndarray], path: Path) -> None:
-    """Write one question as a PNG: what, where from, images with marks, options, answer, check values, provenance.
+    """Write one question as a picture: what, where from, images with marks, options, answer, check values, provenance.
 
-    `images` are the sample's stored frames `(H, W, 3)` uint8 in its order, without marks. Raises DataError for another number of them.
+    A path in `.jpg` gives a JPEG, any other a PNG. A place or a box that is the answer is drawn into the last image. `images` are the
+    sample's stored frames `(H, W, 3)` uint8 in its order, without marks. Raises DataError for another number of them.
     """
     if len(images) != len(sample.frame_ids):
         raise DataError(f"card of '{sample.sample_id}': expected {len(sample.frame_ids)} images, found {len(images)}")
     words = card_text(sample)
     blocks = _blocks(words)
-    columns = min(COLUMNS, len(images)) or 1
+    columns = len(images) if len(images) <= 2 else 2 if len(images) <= 4 else 4
     width = (CARD_PX - 2 * PAD_PX - (columns - 1) * GAP_PX) // columns
     shown = enumerate(zip(sample.frame_ids, images))
     pictures = [_picture(image, sample, frame_id, index, width=width) for index, (frame_id, image) in shown]
@@ -147,7 +151,10 @@ def draw_card(sample: Sample, images: Sequence[np.ndarray], path: Path) -> None:
     for block in below:
         y = block.draw(draw, y)
     with replacing(path) as beside:
-        card.save(beside, format="PNG")
+        if path.suffix == ".jpg":
+            card.save(beside, format="JPEG", quality=JPEG_QUALITY, optimize=True)
+        else:
+            card.save(beside, format="PNG")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,7 +213,40 @@ def _picture(image: np.ndarray, sample: Sample, frame_id: str, index: int, *, wi
         if mark.frame_id == frame_id:
             draw_mark(rgb, mark, stored=stored, where=sample.sample_id)
     picture = Image.fromarray(rgb)
+    if index == len(sample.frame_ids) - 1:
+        _draw_truth(picture, sample, scale=width / image.shape[1])
     if len(sample.frame_ids) > 1:
         font = ImageFont.load_default(size=18)
         ImageDraw.Draw(picture).text((9, 6), f"image {index + 1}", font=font, fill=PAPER, stroke_width=2, stroke_fill=INK)
     return picture
+
+
+def _draw_truth(picture: Image.Image, sample: Sample, *, scale: float) -> None:
+    """The answer's place, a cross, or box, in the colour of the answer's words. `scale` is from stored to drawn pixels."""
+    form, value = sample.answer_format, sample.answer_value
+    if not isinstance(value, tuple) or sample.answer_kind not in ("point", "box"):
+        return
+    draw = ImageDraw.Draw(picture)
+    corners = [form.to_px((value[start], value[start + 1])) for start in range(0, len(value), 2)]
+    places = [((u + 0.5) * scale, (v + 0.5) * scale) for u, v in corners]
+    for line_px, colour in ((5, PAPER), (3, TRUTH)):
+        if len(places) == 2:
+            draw.rectangle([*places[0], *places[1]], outline=colour, width=line_px)
+        else:
+            (x, y), reach = places[0], 14
+            draw.line([x - reach, y, x + reach, y], fill=colour, width=line_px)
+            draw.line([x, y - reach, x, y + reach], fill=colour, width=line_px)
+
+
+def write_cards(samples: Sequence[Sample], store: Path, out: Path, *, per_task: int, kind: str = "png") -> list[Path]:
+    """One picture per question, `per_task` of each task spread over scans, as `OUT/<task>.<kind>` or `OUT/<task>_<index>.<kind>`."""
+    paths = []
+    by_task: dict[str, list[Sample]] = {}
+    for sample in spread(samples, per_task=per_task):
+        by_task.setdefault(sample.task, []).append(sample)
+    for task, chosen in sorted(by_task.items()):
+        for index, sample in enumerate(chosen):
+            path = out / (f"{task}.{kind}" if per_task == 1 else f"{task}_{index}.{kind}")
+            draw_card(sample, [read_rgb(store / image) for image in sample.image_paths], path)
+            paths.append(path)
+    return paths

@@ -1,4 +1,4 @@
-"""Verbs that show: demo, report, view."""
+"""Verbs that show: demo, report, view, cards."""
 
 from pathlib import Path
 from typing import Annotated
@@ -58,3 +58,26 @@ def view(
     path = out or store / f"{chosen}.html"
     write_scene_view(SceneStore(store).read(chosen), path)
     typer.echo(str(path))
+
+
+def cards(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    out: Annotated[Path, typer.Argument(help="Folder that gets the pictures.")],
+    tasks: Annotated[str | None, typer.Option(help="Comma-separated question tasks; all by default.")] = None,
+    per_task: Annotated[int, typer.Option(min=1, help="Questions of each task, spread over scans.")] = 3,
+    kind: Annotated[str, typer.Option(help="png or jpg.")] = "png",
+    store: Annotated[Path | None, typer.Option(help="Scene store. Default: the one the data set was made from.")] = None,
+) -> None:
+    """Draw questions as pictures: images with marks, words, options, answer, and what it was measured from."""
+    from sightline.errors import ConfigError
+    from sightline.files import read_json
+    from sightline.reports.cards import write_cards
+    from sightline.samples.shards import read_samples
+    from sightline.verbs.common import chosen_tasks
+
+    if kind not in ("png", "jpg"):
+        raise ConfigError(f"--kind: expected png or jpg, found '{kind}'")
+    chosen = store or dataset / read_json(dataset / "dataset.json")["scene_store"]
+    samples = read_samples(dataset, tasks=chosen_tasks(tasks) if tasks else None)
+    paths = write_cards(samples, chosen, out, per_task=per_task, kind=kind)
+    typer.echo(f"{len(paths)} pictures in {out}")
