@@ -52,7 +52,7 @@ class Answer:
     """A format and the true value. `text` is what a perfect model replies."""
 
     format: AnswerFormat
-    value: Any  # float for numbers, option letter for choices, str for words and text, a tuple of floats for points and vectors
+    value: Any  # float for numbers, option letter for choices, str for words and text, else a tuple of floats
 
     @property
     def text(self) -> str:
@@ -68,6 +68,9 @@ ANSWER_FORMATS: Catalog[type[AnswerFormat]] = Catalog(
         "word": "sightline.answers.word:Word",
         "point": "sightline.answers.point:Point",
         "vector": "sightline.answers.vector:Vector",
+        "box": "sightline.answers.box:Box",
+        "box3d": "sightline.answers.box3d:Box3d",
+        "image_set": "sightline.answers.image_set:ImageSet",
     },
 )
 
