@@ -10,6 +10,8 @@ from scipy.stats import chisquare
 
 from sightline.answers.answer import Answer
 from sightline.answers.choice import Choice
+from sightline.answers.vector import Vector
+from sightline.answers.word import Word
 from sightline.config import build
 from sightline.errors import ConfigError, UnknownNameError
 from sightline.questions import TASKS
@@ -149,7 +151,13 @@ def corrupted(question, rng):
     if isinstance(form, Choice):
         wrong = [letter for letter in form.letters if letter != value]
         return replace(question, answer=Answer(format=form, value=wrong[rng.integers(len(wrong))]))
+    if isinstance(form, Word):
+        wrong = [word for word in form.words if word != value]
+        return replace(question, answer=Answer(format=form, value=wrong[rng.integers(len(wrong))]))
     step = 10.0**-form.decimals * rng.choice([-1, 1]) * rng.integers(1, 5)
+    if isinstance(form, Vector):
+        place, said = rng.integers(len(value)), form.parse(form.render(value))
+        return replace(question, answer=Answer(format=form, value=(*said[:place], said[place] + 1.01 * step, *said[place + 1 :])))
     return replace(question, answer=Answer(format=form, value=float(form.render(value)) + 1.01 * step))
 
 
