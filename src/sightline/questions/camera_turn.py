@@ -15,7 +15,7 @@ from sightline.questions.question import Question, TaskOptions
 from sightline.questions.rows import Renderer, ScanHead
 
 YAW_MARGINS: Mapping[str, float] = {
-    "min_from_vertical_deg": 20.0  # of both viewing directions: straight up or down there is no heading, and near it heading is mostly noise
+    "min_from_vertical_deg": 20.0  # of both viewing directions: straight up or down there is no heading, and near it only noise
 }
 ANGLE_BIN_DEG = 5.0  # answers of the angle tasks are evened out over bins of this width
 

@@ -1,4 +1,4 @@
-"""Second opinions on camera movement: solving instead of multiplying with a transpose, headings as complex numbers, tilt from the zenith."""
+"""Second opinions on camera movement: solving instead of multiplying with a transpose, headings as complex numbers."""
 
 import numpy as np
 
