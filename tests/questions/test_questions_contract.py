@@ -15,7 +15,11 @@ from sightline.questions.question import MARK_COLOURS, TaskOptions
 from sightline.questions.rows import ROW_BYTES, IndexedTask, ScanHead, row_dtype
 
 FACTS = handmade_facts()
-MOST_WORDS: dict[str, int] = {}  # tasks that have to say more than thirty words before their options
+MOST_WORDS: dict[str, int] = {  # tasks that have to say more than thirty words before their options
+    "point_movement_distance_coordinate": 50,  # say what the coordinates mean, and that the camera may have moved
+    "point_movement_vector": 35,  # say along whose axes, and that the camera may have moved
+    "point_movement_vector_coordinate": 55,  # all of these
+}
 OPTIONS = TaskOptions()
 EVERY_TASK = pytest.mark.parametrize("task", TASKS)
 
