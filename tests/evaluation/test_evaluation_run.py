@@ -9,11 +9,11 @@ import pytest
 from sightline.answers.choice import Choice
 from sightline.answers.number import Number
 from sightline.errors import DataError
-from sightline.evaluation.baselines import MAX_CANDIDATES, MAX_DRAWS, guess, score_texts
 from sightline.evaluation.compare import compare, read_comparison, with_blind, write_comparison
 from sightline.evaluation.results import Interval, read_evaluation, read_results, write_evaluation, write_results
 from sightline.evaluation.run import evaluate, missing_replies, score_replies
 from sightline.inference.replies import Reply
+from sightline.samples.guesses import MAX_CANDIDATES, MAX_DRAWS, guess, score_texts
 from sightline.samples.sample import Sample
 
 DIRECTIONS = ("left", "right", "front", "back")

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import DataError
-from sightline.evaluation.baselines import Guesses, guess
 from sightline.evaluation.results import MEAN, Evaluation, Interval, Result, TaskScore
 from sightline.evaluation.statistics import bootstrap_interval, macro_interval, task_rng
 from sightline.inference.replies import Reply
+from sightline.samples.guesses import Guesses, guess
 from sightline.samples.sample import Sample
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sightline import __version__
+from sightline.samples.audit import TaskAudit
 from sightline.samples.quality import TaskQuality
 from sightline.samples.sample import Sample
 from sightline.samples.shards import SPLITS
@@ -13,7 +14,13 @@ LICENCE_TAGS = {"CC0-1.0": "cc0-1.0", "Apache-2.0": "apache-2.0", "MIT": "mit", 
 
 
 def card_of(
-    samples: Sequence[Sample], quality: Sequence[TaskQuality], sources: Sequence[Mapping[str, Any]], *, skips: Mapping[str, int], seed: int
+    samples: Sequence[Sample],
+    quality: Sequence[TaskQuality],
+    sources: Sequence[Mapping[str, Any]],
+    *,
+    audits: Sequence[TaskAudit],
+    skips: Mapping[str, int],
+    seed: int,
 ) -> str:
     """Markdown with a YAML head. `sources` are those of `dataset.json`."""
     licences = sorted({sample.licence for sample in samples})
@@ -61,6 +68,16 @@ def card_of(
             *(_task_row(one, present) for one in quality),
             "",
             *(f"- {one.task}: {warning}" for one in quality for warning in one.warnings),
+            "## What guessing reaches",
+            "",
+            "Mean scores on held-out questions, learned from the training questions: chance, the best constant answer, and the best guess",
+            "from the question's words without images. Repeated: rows that ask the same of the same images again.",
+            "",
+            "| task | chance | constant | from words | repeated | contradicting |",
+            "|---|---|---|---|---|---|",
+            *(_audit_row(one) for one in audits),
+            "",
+            *(f"- {one.task}: {warning}" for one in audits for warning in one.warnings),
             "## Left out",
             "",
             "| task: reason | candidates |",
@@ -117,3 +134,9 @@ def _task_row(one: TaskQuality, present: Sequence[str]) -> str:
         told,
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _audit_row(one: TaskAudit) -> str:
+    constant = "" if one.most_frequent is None else f"{one.most_frequent:.2f} (`{one.most_frequent_answer}`)"
+    scores = ["" if score is None else f"{score:.2f}" for score in (one.chance, one.from_words)]
+    return f"| {one.task} | {scores[0]} | {constant} | {scores[1]} | {one.repeated} | {one.contradicting} |"

@@ -15,6 +15,7 @@ from sightline.files import fingerprint, replacing_folder, sha256_of, write_json
 from sightline.questions.check import check_all
 from sightline.questions.engine import ask_all
 from sightline.questions.question import Question, TaskOptions
+from sightline.samples.audit import audit_of, audit_rows
 from sightline.samples.card import card_of
 from sightline.samples.frames import image_path_of
 from sightline.samples.quality import quality_of, special_token_in
@@ -118,7 +119,7 @@ def finish_dataset(
     skips: Counter[str] = Counter()
     for scan_id in sorted(results):
         skips.update(results[scan_id]["skips"])
-    quality = quality_of(samples)
+    quality, audits = quality_of(samples), audit_of(samples)
     files = {path.name: sha256_of(path) for path in sorted((out / DATA_FOLDER).glob("*.parquet"))}
     chosen = as_mapping(build(TaskOptions, options, where="generate options"))
     sources = sources_of(SceneStore(store), sorted({sample.scan_id for sample in samples}))
@@ -137,9 +138,10 @@ def finish_dataset(
             "counts": {one.task: dict(one.counts) for one in quality},
             "warnings": {one.task: list(one.warnings) for one in quality if one.warnings},
             "skips": dict(sorted(skips.items())),
+            "audit": audit_rows(audits),
         },
     )
-    write_text(out / "README.md", card_of(samples, quality, sources, skips=skips, seed=seed))
+    write_text(out / "README.md", card_of(samples, quality, sources, audits=audits, skips=skips, seed=seed))
 
 
 def _part(path: Path, result: Mapping[str, Any]) -> list[Sample]:

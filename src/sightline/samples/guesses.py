@@ -1,8 +1,9 @@
-"""What guessing would reach: chance, and the one constant answer that the training rows recommend.
+"""What guessing would reach: chance, the one constant answer that the training rows recommend, and the best guess from words alone.
 
-Neither looks at a held-out truth before it is scored: the pool of answers and the choice of the constant come from training rows alone.
+None looks at a held-out truth before it is scored: pools of answers and choices of constants come from training rows alone.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from sightline.answers.answer import AnswerFormat
 from sightline.answers.choice import Choice
 from sightline.answers.word import Word
 from sightline.errors import DataError
+from sightline.questions.question import MARK_COLOURS
 from sightline.samples.sample import Sample
 
 MAX_DRAWS = 100  # distinct training answers that chance draws from; where there are more, evenly spaced ones stand for all
@@ -23,7 +25,7 @@ MAX_TRAINING_ROWS = 2000  # rows on which the constant is chosen, evenly spaced;
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Guesses:
-    """Two ways to guess the same held-out rows of one task."""
+    """Ways to guess the same held-out rows of one task."""
 
     chance: np.ndarray  # (n,) expected score of a random guess on each row, 0..1
     most_frequent: np.ndarray  # (n,) score of the constant answer on each row
@@ -113,3 +115,52 @@ def _spread(answers: Sequence[str], most: int) -> tuple[list[str], np.ndarray]:
         answers = [answers[int((step + 0.5) * len(answers) / most)] for step in range(most)]
     counted = Counter(answers)
     return list(counted), np.array(list(counted.values())) / len(answers)
+
+
+MIN_GROUP = 3  # training rows that share their words before a guess is made from them
+COMMON_SHARE = 0.2  # words in more than this share of a task's questions belong to its wording, not to what is asked about
+
+
+def guess_from_words(held_out: Sequence[Sample], train: Sequence[Sample]) -> np.ndarray:
+    """Score `(n,)` of guessing from the question's words alone, without images.
+
+    For choices: the option that was right most often where it was offered, by its words. For all others: the answer that is best, as a
+    constant, over the training questions that share the same rare words (such as the name of the object), where there are at least
+    `MIN_GROUP`; else the constant answer of the task.
+    """
+    if isinstance(train[0].answer_format, Choice):
+        return _guess_options(held_out, train)
+    common = _common_words(train)
+    groups: dict[frozenset[str], list[Sample]] = {}
+    for sample in train:
+        groups.setdefault(_words(sample) - common, []).append(sample)
+    fallback = _constant_answer(train)
+    constants = {key: _constant_answer(rows) for key, rows in groups.items() if len(rows) >= MIN_GROUP}
+    scores = [_score(one.answer_format, constants.get(_words(one) - common, fallback), one.answer_value) for one in held_out]
+    return np.array(scores)
+
+
+def _guess_options(held_out: Sequence[Sample], train: Sequence[Sample]) -> np.ndarray:
+    offered: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    for sample in train:
+        form = sample.answer_format
+        offered.update(form.options)
+        right[form.option_of(sample.answer_value)] += 1
+    scores = []
+    for sample in held_out:
+        form = sample.answer_format
+        # a right answer beforehand in so many offers as there are options: what was seen once does not count as certain
+        rate = {one: (right[one] + 1) / (offered[one] + len(form.options)) for one in form.options}
+        best = max(form.letters, key=lambda letter: rate[form.option_of(letter)])
+        scores.append(form.score(best, sample.answer_value).score)
+    return np.array(scores)
+
+
+def _common_words(samples: Sequence[Sample]) -> frozenset[str]:
+    counted = Counter(word for sample in samples for word in _words(sample))
+    return frozenset(word for word, count in counted.items() if count > COMMON_SHARE * len(samples))
+
+
+def _words(sample: Sample) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z]+", sample.question.lower())) - frozenset(MARK_COLOURS)
