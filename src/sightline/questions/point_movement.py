@@ -1,7 +1,7 @@
 """Movement of tracked points between two images: how far, or by which vector; the point is a dot or a coordinate in the first image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import floor, sqrt
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from sightline.answers.point import Point
 from sightline.answers.vector import Vector
 from sightline.facts.fact import FactTable
 from sightline.questions.choosing import log_bins
+from sightline.questions.crowded_dots import are_crowded, own_bodies
 from sightline.questions.margins import margins_of
 from sightline.questions.marks import BORDER_SHARE
 from sightline.questions.picking import pick
@@ -71,7 +72,7 @@ MOVEMENT_MARGINS: Mapping[str, float] = {
     "max_move_cm": 2000.0,
     "max_still_share": 0.1,  # of the questions: their answer is always the same
     "reversed_share": 0.05,  # of the questions show the later image first
-    "dot_share": 0.01,  # of the image width: no point of another body, or of none, this near the dot
+    "dot_share": 0.01,  # of the image width: no point of another body, or of none, this near the dot (a dot's radius)
     "max_point_share": 0.05,  # of the questions wanted of a scan may be about one point
     "keep_camera_motion": 0.0,  # 1: the movement relative to the camera, for clips whose camera poses are not known
 }
@@ -86,12 +87,21 @@ class Movements:
     first: np.ndarray  # (V,) int64
     second: np.ndarray  # (V,) int64
     moved_m: np.ndarray  # (V, 3) right, down, forward; NaN where not known
+    first_row: np.ndarray  # (V,) int64 row of tracks
+    first_uv: np.ndarray  # (V, 2) pixel in the first image; NaN where it is not seen
+    second_uv: np.ndarray  # (V, 2)
+
+    @property
+    def length_m(self) -> np.ndarray:
+        return np.sqrt((self.moved_m**2).sum(axis=1))
+
+    def are_still(self, margins: Mapping[str, float]) -> np.ndarray:
+        """Which points did not move `(V,)`."""
+        return self.length_m * 100.0 < margins["still_cm"]
 
     def kept(self, rows: np.ndarray) -> "Movements":
         """Those of the given places or marked True."""
-        return Movements(
-            point=self.point[rows], body=self.body[rows], first=self.first[rows], second=self.second[rows], moved_m=self.moved_m[rows]
-        )
+        return Movements(**{one.name: getattr(self, one.name)[rows] for one in fields(self)})
 
 
 class PointMovement(IndexedTask):
@@ -106,10 +116,9 @@ class PointMovement(IndexedTask):
     def select(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Selected:
         margins = margins_of(self, options)
         keeps = margins["keep_camera_motion"] > 0.0
-        found, uv, skips = _fair(_movements(facts, rng, margins, keeps=keeps), facts, margins)
-        length_m = np.linalg.norm(found.moved_m, axis=1)
-        is_still = length_m * 100.0 < margins["still_cm"]
-        wanted = _spread_out(found, is_still, rng, margins, options, skips)
+        found, skips = _fair(_movements(facts, rng, margins, keeps=keeps), facts, margins)
+        length_m, is_still = found.length_m, found.are_still(margins)
+        wanted = _spread_out(found, facts, rng, margins, options, skips)
         answer = np.full(len(wanted), STILL_BIN, dtype=np.int64)
         moves = ~is_still[wanted]
         answer[moves] = log_bins(length_m[wanted][moves])
@@ -137,8 +146,8 @@ class PointMovement(IndexedTask):
             colours=rng.integers(len(COLOURS), size=len(chosen)),
             first=found.first[chosen],
             second=found.second[chosen],
-            u=to_sixteenths(uv[chosen, 0]),
-            v=to_sixteenths(uv[chosen, 1]),
+            u=to_sixteenths(found.first_uv[chosen, 0]),
+            v=to_sixteenths(found.first_uv[chosen, 1]),
             right_m=right_m,
             down_m=down_m,
             forward_m=forward_m,
@@ -192,14 +201,7 @@ class PointMovement(IndexedTask):
                 text=text,
                 answer=Answer(format=form, value=value),
                 template_id=template_ids[template],
-                evidence={
-                    "moved_m": round(moved_m, 4),
-                    "right_m": round(right_m, 4),
-                    "down_m": round(down_m, 4),
-                    "forward_m": round(forward_m, 4),
-                    "still_below_cm": still_cm,
-                    "min_move_cm": min_move_cm,
-                },
+                evidence={"moved_m": round(moved_m, 4), "still_below_cm": still_cm, "min_move_cm": min_move_cm},
                 marks=marks,
             )
 
@@ -240,7 +242,7 @@ class PointMovementVectorCoordinate(PointMovement):
 
 def _movements(facts: FactTable, rng: np.random.Generator, margins: Mapping[str, float], *, keeps: bool) -> Movements:
     """The scan's windows, some turned round: the later image first, the movement the other way and in that camera's axes."""
-    windows = facts.track_windows
+    windows, tracks = facts.track_windows, facts.tracks
     start, end = windows.start.astype(np.int64), windows.end.astype(np.int64)
     moved_m = np.array(windows.apparent_m if keeps else windows.displacement_m, dtype=np.float64)
     turned = np.flatnonzero(rng.random(len(start)) < margins["reversed_share"])
@@ -252,100 +254,77 @@ def _movements(facts: FactTable, rng: np.random.Generator, margins: Mapping[str,
         moved_m[turned] = -np.einsum("nji,nj->ni", axes[end[turned]], moved_world)
     first, second = start.copy(), end.copy()
     first[turned], second[turned] = end[turned], start[turned]
-    return Movements(point=windows.point.astype(np.int64), body=windows.body.astype(np.int64), first=first, second=second, moved_m=moved_m)
-
-
-def _fair(found: Movements, facts: FactTable, margins: Mapping[str, float]) -> tuple[Movements, np.ndarray, dict[str, int]]:
-    """Movements that make a fair question with their pixel `(V, 2)` in the first image, and why the others make none."""
-    tracks = facts.tracks
-    moved_cm = np.linalg.norm(found.moved_m, axis=1) * 100.0
     row_of = np.full((int(tracks.point.max(initial=-1)) + 1, len(facts.frames.frame_ids)), -1, dtype=np.int64)
     row_of[tracks.point, tracks.frame] = np.arange(len(tracks.point))
+    first_row = row_of[windows.point, first]
+    return Movements(
+        point=windows.point.astype(np.int64),
+        body=windows.body.astype(np.int64),
+        first=first,
+        second=second,
+        moved_m=moved_m,
+        first_row=first_row,
+        first_uv=_pixels(facts, first_row),
+        second_uv=_pixels(facts, row_of[windows.point, second]),
+    )
+
+
+def _fair(found: Movements, facts: FactTable, margins: Mapping[str, float]) -> tuple[Movements, dict[str, int]]:
+    """Movements that make a fair question, and why the others make none."""
+    moved_cm = found.length_m * 100.0
     image_px = np.array([[one.width, one.height] for one in facts.frames.intrinsics], dtype=float).reshape(-1, 2)
-    uv = _pixels(facts)
-    first_uv, second_uv = uv[row_of[found.point, found.first]], uv[row_of[found.point, found.second]]
     border_px = BORDER_SHARE * image_px[found.first, :1]
-    is_whole = ((first_uv >= border_px) & (first_uv <= image_px[found.first] - 1.0 - border_px)).all(axis=1)
-    is_shown = ((second_uv >= -0.5) & (second_uv < image_px[found.second] - 0.5)).all(axis=1)
     refused = {
         "camera_poses_not_known": ~np.isfinite(moved_cm),
         "moved_too_little_to_tell": (moved_cm >= margins["still_cm"]) & (moved_cm < margins["min_move_cm"]),
         "moved_too_far": moved_cm > margins["max_move_cm"],
-        "not_in_both_images": ~is_shown | ~np.isfinite(first_uv).all(axis=1),
-        "dot_at_image_border": ~is_whole,
+        "not_in_both_images": ~(_are_inside(found.first_uv, image_px[found.first]) & _are_inside(found.second_uv, image_px[found.second])),
+        "dot_at_image_border": ~((found.first_uv >= border_px) & (found.first_uv <= image_px[found.first] - 1.0 - border_px)).all(axis=1),
     }
-    if margins["dot_share"] > 0.0:
-        refused["another_body_at_the_dot"] = _is_crowded(found, first_uv, uv, facts, margins["dot_share"])
     skips, is_fair = {}, np.ones(len(found.point), dtype=bool)
     for reason, is_refused in refused.items():
         skips[reason] = int((is_fair & is_refused).sum())
         is_fair &= ~is_refused
-    return found.kept(is_fair), first_uv[is_fair], skips
+    return found.kept(is_fair), skips
 
 
-def _pixels(facts: FactTable) -> np.ndarray:
-    """Pixel `(R, 2)` of each row of tracks; NaN where the point is not seen."""
+def _are_inside(uv: np.ndarray, size_px: np.ndarray) -> np.ndarray:
+    """Which pixels `(V, 2)` lie in images of `size_px (V, 2)`; NaN does not."""
+    return ((uv >= -0.5) & (uv < size_px - 0.5)).all(axis=1)
+
+
+def _pixels(facts: FactTable, rows: np.ndarray) -> np.ndarray:
+    """Pixel `(V, 2)` of rows `(V,)` of tracks; NaN where the point is not seen."""
     tracks = facts.tracks
-    cameras = np.array([[one.fx, one.fy, one.cx, one.cy] for one in facts.frames.intrinsics]).reshape(-1, 4)[tracks.frame]
-    x, y, z = np.asarray(tracks.point_camera, dtype=np.float64).T
-    z = np.where(tracks.visible & (z > 0.0), z, np.nan)
-    return np.stack([cameras[:, 0] * x / z + cameras[:, 2], cameras[:, 1] * y / z + cameras[:, 3]], axis=1)
-
-
-def _is_crowded(found: Movements, first_uv: np.ndarray, uv: np.ndarray, facts: FactTable, share: float) -> np.ndarray:
-    """Whether a visible point of another body may lie within a dot's radius: one lies in the same or a neighbouring cell of that size."""
-    tracks = facts.tracks
-    cell_px = np.array([max(1.0, share * one.width) for one in facts.frames.intrinsics])
-    rows = np.flatnonzero(np.isfinite(uv).all(axis=1))
-    last = int(max((max(one.width, one.height) for one in facts.frames.intrinsics), default=1) / cell_px.min(initial=np.inf)) + 3
-    key = _cells(uv[rows], tracks.frame[rows], cell_px, last)
-    body = np.where(tracks.body[rows] < 0, -1 - tracks.point[rows].astype(np.int64), tracks.body[rows])  # loose points are each their own
-    cells, cell = np.unique(key, return_inverse=True)
-    least, most = np.full(len(cells), np.iinfo(np.int64).max), np.full(len(cells), np.iinfo(np.int64).min)
-    np.minimum.at(least, cell, body)
-    np.maximum.at(most, cell, body)
-    own_body = np.where(found.body < 0, -1 - found.point, found.body)
-    own = _cells(np.nan_to_num(first_uv), found.first, cell_px, last)
-    is_crowded = np.zeros(len(own), dtype=bool)
-    if not len(cells):
-        return is_crowded
-    for step_u in (-1, 0, 1):
-        for step_v in (-1, 0, 1):
-            wanted = own + step_u * last + step_v
-            place = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
-            is_crowded |= (cells[place] == wanted) & ((least[place] != own_body) | (most[place] != own_body))
-    return is_crowded
-
-
-def _cells(uv: np.ndarray, frame: np.ndarray, cell_px: np.ndarray, last: int) -> np.ndarray:
-    """The number of the cell each pixel `(N, 2)` of each frame lies in; neighbours of cells inside the image are no one else's."""
-    column, row = (np.clip(np.floor(uv / cell_px[frame][:, None]), -1, last - 3).astype(np.int64) + 1).T
-    return (frame.astype(np.int64) * last + column) * last + row
+    cameras = np.array([[one.fx, one.fy, one.cx, one.cy] for one in facts.frames.intrinsics]).reshape(-1, 4)[tracks.frame[rows]]
+    points = np.asarray(tracks.point_camera[rows], dtype=np.float64)
+    z = np.where(tracks.visible[rows] & (rows >= 0) & (points[:, 2] > 0.0), points[:, 2], np.nan)
+    return points[:, :2] / z[:, None] * cameras[:, :2] + cameras[:, 2:]
 
 
 def _spread_out(
-    found: Movements,
-    is_still: np.ndarray,
-    rng: np.random.Generator,
-    margins: Mapping[str, float],
-    options: TaskOptions,
-    skips: dict[str, int],
+    found: Movements, facts: FactTable, rng: np.random.Generator, margins: Mapping[str, float], options: TaskOptions, skips: dict[str, int]
 ) -> np.ndarray:
     """Places `(K,)` of movements to draw from, in random order: of each body one in each pair of images, no point too often, few still."""
+    frames = len(facts.frames.frame_ids)
     order = rng.permutation(len(found.point))
-    body = np.where(found.body < 0, -1 - found.point, found.body)[order]
-    pair = np.sort(np.stack([found.first, found.second], axis=1), axis=1)[order]
-    _, once = np.unique(np.c_[body, pair], axis=0, return_index=True)
+    early, late = np.minimum(found.first, found.second)[order], np.maximum(found.first, found.second)[order]
+    _, body = np.unique(own_bodies(found.body, found.point)[order], return_inverse=True)
+    _, once = np.unique((body * frames + early) * frames + late, return_index=True)
     skips["same_body_in_the_same_images"] = len(order) - len(once)
     order = order[np.sort(once)]
+    if margins["dot_share"] > 0.0:
+        is_crowded = are_crowded(facts, facts.tracks, found.first_row[order], share=margins["dot_share"])
+        skips["another_body_at_the_dot"] = int(is_crowded.sum())
+        order = order[~is_crowded]
     by_point = np.argsort(found.point[order], kind="stable")
-    points, starts = np.unique(found.point[order][by_point], return_index=True)
+    _, starts = np.unique(found.point[order][by_point], return_index=True)
     rank = np.empty(len(order), dtype=np.int64)
     rank[by_point] = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
     is_rare = rank < max(1, round(margins["max_point_share"] * options.max_per_scan))
     skips["point_asked_often_enough"] = int((~is_rare).sum())
     order = order[is_rare]
-    still_most = int(margins["max_still_share"] * options.max_per_scan)
-    is_kept = ~is_still[order] | (np.cumsum(is_still[order]) <= still_most)
+    is_still = found.are_still(margins)[order]
+    is_kept = ~is_still | (np.cumsum(is_still) <= int(margins["max_still_share"] * options.max_per_scan))
     skips["enough_still_points"] = int((~is_kept).sum())
     return order[is_kept]
