@@ -1,124 +1,150 @@
-"""Depth comparison: which of two dotted points of one image is closer to the camera, or farther from it."""
+"""Depth comparison: which of two points of one image is closer to the camera, or farther from it; dotted, or given as coordinates."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from itertools import permutations
 from typing import ClassVar
 
-import numpy as np
-
 from sightline.answers.answer import Answer
-from sightline.facts.fact import FactTable, PointFacts
-from sightline.questions.choosing import Letters, choose, times
+from sightline.answers.choice import Choice
+from sightline.questions.depth_pairs import DepthPairTask
 from sightline.questions.margins import margins_of
-from sightline.questions.marks import Spot, dots, trouble_with
-from sightline.questions.question import MARK_COLOURS, Question, Skip, TaskOptions
-from sightline.questions.templates import word
+from sightline.questions.marks import APART_SHARE
+from sightline.questions.question import MARK_COLOURS, Mark, Question, TaskOptions
+from sightline.questions.rows import Renderer, ScanHead
+from sightline.questions.single_points import WrittenPoints
 
-TRIED_PER_QUESTION = 25  # pairs drawn: the nearer point is the higher one in about a quarter of them
+COLOUR_PAIRS = tuple(permutations(MARK_COLOURS, 2))  # of the near dot and of the far one
 
 CLOSER = (
     "Which dot is closer to the camera?",
-    "Which of the two dots marks the closer point?",
+    "Which of the two dots marks the point closer to the camera?",
     "Which marked point lies nearer to the camera?",
-    "Compare the two dots. Which one is nearer?",
+    "Compare the two dots. Which one is nearer to the camera?",
     "One of the dots is closer to the viewer. Which one?",
-    "Which dot has the smaller depth?",
+    "Which dot has the smaller depth, measured from the camera?",
+    "Seen from the camera, which dot marks the nearer surface?",
+    "From where the picture was taken, which dot is closer?",
 )
 FARTHER = (
     "Which dot is farther from the camera?",
-    "Which of the two dots marks the farther point?",
-    "Which marked point lies deeper in the scene?",
-    "Compare the two dots. Which one is farther away?",
+    "Which of the two dots marks the point farther from the camera?",
+    "Which marked point lies farther away from the camera?",
+    "Compare the two dots. Which one is farther from the camera?",
     "One of the dots is farther from the viewer. Which one?",
-    "Which dot has the larger depth?",
+    "Which dot has the larger depth, measured from the camera?",
+    "Seen from the camera, which dot marks the farther surface?",
+    "From where the picture was taken, which dot is farther away?",
+)
+CLOSER_POINT = (
+    "Which of the points {one} and {other} is closer to the camera?",
+    "Which point lies nearer to the camera: {one} or {other}?",
+    "Compare the points {one} and {other}. Which one is nearer to the camera?",
+    "One of the points {one} and {other} is closer to the viewer. Which one?",
+    "Of the points {one} and {other}, which has the smaller depth, measured from the camera?",
+    "Look at the surfaces at {one} and at {other}. Which of these points is closer to the camera?",
+    "From where the picture was taken, which point is closer, {one} or {other}?",
+    "Seen from the camera, which point is on the nearer surface: {one} or {other}?",
+)
+FARTHER_POINT = (
+    "Which of the points {one} and {other} is farther from the camera?",
+    "Which point lies farther away from the camera: {one} or {other}?",
+    "Compare the points {one} and {other}. Which one is farther from the camera?",
+    "One of the points {one} and {other} is farther from the viewer. Which one?",
+    "Of the points {one} and {other}, which has the larger depth, measured from the camera?",
+    "Look at the surfaces at {one} and at {other}. Which of these points is farther from the camera?",
+    "From where the picture was taken, which point is farther away, {one} or {other}?",
+    "Seen from the camera, which point is on the farther surface: {one} or {other}?",
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PointPair:
-    """Rows of two points of one frame, the near one first, and what is asked."""
-
-    near: int
-    far: int
-    asks_closer: bool
-    near_is_lower: bool  # in the image; evened out, because "lower is nearer" would answer most pairs of a room
-
-
-class DepthComparison:
+class DepthComparison(DepthPairTask):
     """Choice between the colours of two dots."""
 
     name: ClassVar[str] = "depth_comparison"
     needs: ClassVar[frozenset[str]] = frozenset(("frames", "points"))
-    MARGINS: ClassVar[Mapping[str, float]] = {
-        "min_gap_m": 0.25,
-        "min_gap_share": 0.15,  # of the nearer depth: a gap that sensor noise and people can tell
-    }
+    TEMPLATES: ClassVar[tuple[str, ...]] = tuple(text for both in zip(CLOSER, FARTHER) for text in both)
 
-    def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
+    def renderer(self, options: TaskOptions) -> Renderer:
         margins = margins_of(self, options)
-        points = facts.points
-        letters = Letters(rng, options)
-        near, far = self._drawn(points, rng, options)
-        gap_m = points.depth_m[far] - points.depth_m[near]
-        is_clear = gap_m >= np.maximum(margins["min_gap_m"], margins["min_gap_share"] * points.depth_m[near])
-        yield from times(Skip(task=self.name, scan_id=facts.scan_id, reason="too_close_to_tell"), (~is_clear).sum())
-        near, far = near[is_clear], far[is_clear]
-        asks_closer = rng.random(len(near)) < 0.5
-        near_is_lower = points.uv[near, 1] > points.uv[far, 1]
-        pairs = [
-            PointPair(near=int(one), far=int(other), asks_closer=bool(asks), near_is_lower=bool(lower))
-            for one, other, asks, lower in zip(near, far, asks_closer, near_is_lower)
-        ]
+        least_m, least_share = margins["min_gap_m"], margins["min_gap_share"]
+        template_ids = [f"{self.name}.{index}" for index in range(len(self.TEMPLATES))]
+        orders = {pair: pair for pair in COLOUR_PAIRS}
+        if not options.shuffle_options:
+            orders = {pair: tuple(colour for colour in MARK_COLOURS if colour in pair) for pair in COLOUR_PAIRS}
+        choices = {pair: Choice(options=orders[pair]) for pair in COLOUR_PAIRS}  # right colour first, unless the order is fixed
+        texts = {pair: [f"{one} {choice.listing}" for one in self.TEMPLATES] for pair, choice in choices.items()}
 
-        def build(pair: PointPair) -> Question | Skip:
-            return self._question(pair, facts, rng, letters, margins)
+        def render(row: tuple, scan: ScanHead) -> Question:
+            _, template, order, colours, first, _, near_u, near_v, far_u, far_v, near_m, far_m = row[:12]
+            near, far = COLOUR_PAIRS[colours]
+            right, wrong = (far, near) if template % 2 else (near, far)
+            pair = (wrong, right) if order else (right, wrong)
+            choice = choices[pair]
+            frame_id = scan.frame_ids[first]
+            near_mark = Mark(frame_id=frame_id, u_px=near_u / 16.0, v_px=near_v / 16.0, colour=near)
+            far_mark = Mark(frame_id=frame_id, u_px=far_u / 16.0, v_px=far_v / 16.0, colour=far)
+            return Question(
+                task="depth_comparison",
+                scan_id=scan.scan_id,
+                frame_ids=(frame_id,),
+                text=texts[pair][template],
+                answer=Answer(format=choice, value="A" if choice.options[0] == right else "B"),
+                template_id=template_ids[template],
+                evidence={
+                    "near": near,
+                    "near_depth_m": round(near_m, 4),
+                    "far_depth_m": round(far_m, 4),
+                    "gap_m": round(far_m - near_m, 4),
+                    "min_gap_m": round(max(least_m, least_share * near_m), 4),
+                },
+                marks=(near_mark, far_mark) if near < far else (far_mark, near_mark),  # by name: their order tells nothing
+            )
 
-        yield from choose(
-            pairs, key=lambda pair: (pair.asks_closer, pair.near_is_lower), build=build, rng=rng, options=options, is_strict=True
-        )
+        return render
 
-    @staticmethod
-    def _drawn(points: PointFacts, rng: np.random.Generator, options: TaskOptions) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct pairs of points of one frame in random order, all frames alike: rows of the nearer and of the farther ones."""
-        rows_of = [np.flatnonzero(points.frame == frame) for frame in np.unique(points.frame)]
-        rows_of = [rows for rows in rows_of if len(rows) >= 2]
-        pairs = [np.empty((0, 2), dtype=np.int64)]
-        for rows in rows_of:
-            wanted = max(1, TRIED_PER_QUESTION * options.max_per_scan // len(rows_of))
-            first = rng.integers(len(rows), size=wanted)
-            second = (first + rng.integers(1, len(rows), size=wanted)) % len(rows)
-            pairs.append(np.unique(np.sort(rows[np.stack([first, second], axis=1)], axis=1), axis=0))
-        both = rng.permutation(np.concatenate(pairs))
-        swapped = points.depth_m[both[:, 0]] > points.depth_m[both[:, 1]]
-        both[swapped] = both[swapped, ::-1]
-        return both[:, 0], both[:, 1]
 
-    def _question(
-        self, pair: PointPair, facts: FactTable, rng: np.random.Generator, letters: Letters, margins: Mapping[str, float]
-    ) -> Question | Skip:
-        points = facts.points
-        frame = int(points.frame[pair.near])
-        spots = [Spot(frame=frame, u_px=float(points.uv[row, 0]), v_px=float(points.uv[row, 1])) for row in (pair.near, pair.far)]
-        if trouble := trouble_with(spots, facts):
-            return Skip(task=self.name, scan_id=facts.scan_id, reason=trouble)
-        near, far = dots(spots, facts, rng)
-        right, wrong = (near.colour, far.colour) if pair.asks_closer else (far.colour, near.colour)
-        choice = letters.choice(right, [wrong], order=tuple(MARK_COLOURS))
-        wording = word(self.name, CLOSER, rng) if pair.asks_closer else word(self.name, FARTHER, rng, first_index=len(CLOSER))
-        gap_m = float(points.depth_m[pair.far] - points.depth_m[pair.near])
-        return Question(
-            task=self.name,
-            scan_id=facts.scan_id,
-            frame_ids=(facts.frames.frame_ids[frame],),
-            text=f"{wording.text} {choice.listing}",
-            answer=Answer(format=choice, value=choice.letter_of(right)),
-            template_id=wording.template_id,
-            evidence={
-                "near": near.colour,
-                "near_depth_m": round(float(points.depth_m[pair.near]), 4),
-                "far_depth_m": round(float(points.depth_m[pair.far]), 4),
-                "gap_m": round(gap_m, 4),
-                "min_gap_m": round(max(margins["min_gap_m"], margins["min_gap_share"] * float(points.depth_m[pair.near])), 4),
-            },
-            marks=tuple(sorted((near, far), key=lambda mark: tuple(MARK_COLOURS).index(mark.colour))),
-        )
+class DepthComparisonCoordinate(DepthPairTask):
+    """The nearer, or the farther, of two points given as `[x, y]` in `options.point_scale`; the answer is that point."""
+
+    name: ClassVar[str] = "depth_comparison_coordinate"
+    needs: ClassVar[frozenset[str]] = frozenset(("frames", "points"))
+    MARGINS = {**DepthPairTask.MARGINS, "min_apart_share": max(APART_SHARE, 0.15)}  # three times what a reply may be off: never both right
+    TEMPLATES: ClassVar[tuple[str, ...]] = tuple(text for both in zip(CLOSER_POINT, FARTHER_POINT) for text in both)
+
+    def renderer(self, options: TaskOptions) -> Renderer:
+        margins = margins_of(self, options)
+        least_m, least_share = margins["min_gap_m"], margins["min_gap_share"]
+        template_ids = [f"{self.name}.{index}" for index in range(len(self.TEMPLATES))]
+        pieces = [cut(one) for one in self.TEMPLATES]
+        written = WrittenPoints(options.point_scale)
+
+        def render(row: tuple, scan: ScanHead) -> Question:
+            _, template, order, _, first, _, near_u, near_v, far_u, far_v, near_m, far_m = row[:12]
+            form = written.form(scan.widths[first], scan.heights[first])
+            near, far = form.from_px(near_u / 16.0, near_v / 16.0), form.from_px(far_u / 16.0, far_v / 16.0)
+            right, wrong = (far, near) if template % 2 else (near, far)
+            one, other = (wrong, right) if order else (right, wrong)
+            before, between, after = pieces[template]
+            return Question(
+                task="depth_comparison_coordinate",
+                scan_id=scan.scan_id,
+                frame_ids=(scan.frame_ids[first],),
+                text=f"{before}{form.render(one)}{between}{form.render(other)}{after}",
+                answer=Answer(format=form, value=right),
+                template_id=template_ids[template],
+                evidence={
+                    "near": form.render(near),
+                    "near_depth_m": round(near_m, 4),
+                    "far_depth_m": round(far_m, 4),
+                    "gap_m": round(far_m - near_m, 4),
+                    "min_gap_m": round(max(least_m, least_share * near_m), 4),
+                },
+            )
+
+        return render
+
+
+def cut(template: str) -> tuple[str, str, str]:
+    """A template around its slots `{one}` and `{other}`, which filling in needs a tenth of the time for."""
+    before, _, rest = template.partition("{one}")
+    between, _, after = rest.partition("{other}")
+    return before, between, after

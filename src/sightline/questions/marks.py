@@ -1,4 +1,4 @@
-"""Where dots may stand: inside the image, apart from each other, each in its own colour."""
+"""Where dots may stand: whole inside the image, apart from each other, told apart by colour or letter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,22 @@ from sightline.questions.question import MARK_COLOURS, Mark
 
 BORDER_SHARE = 0.025  # of the image width: a dot stays whole
 APART_SHARE = 0.08  # of the image width: two dots never touch, whatever the size they are drawn at
+
+
+def sizes_px(facts: FactTable) -> np.ndarray:
+    """Width and height of every frame's colour image `(F, 2)` float."""
+    return np.array([(camera.width, camera.height) for camera in facts.frames.intrinsics], dtype=float).reshape(-1, 2)
+
+
+def are_whole(uv: np.ndarray, size_px: np.ndarray) -> np.ndarray:
+    """Which pixels `(N, 2)` of images of `size_px (N, 2)` are far enough from the border for a whole dot `(N,)`."""
+    border_px = BORDER_SHARE * size_px[:, :1]
+    return ((uv >= border_px) & (uv <= size_px - 1 - border_px)).all(axis=1)
+
+
+def are_apart(first_uv: np.ndarray, second_uv: np.ndarray, size_px: np.ndarray) -> np.ndarray:
+    """Which dots `(N, 2)` do not touch the others `(N, 2)` of the same images."""
+    return np.hypot(*(first_uv - second_uv).T) >= APART_SHARE * size_px[:, 0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,44 +1,40 @@
 """Point height: how high above the floor a dotted point is, along gravity."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from sightline.facts.fact import FactTable
-from sightline.questions.margins import margins_of
-from sightline.questions.question import Question, Skip, TaskOptions
-from sightline.questions.single_points import ask_points
+from sightline.questions.single_points import SinglePointTask
 
 TEMPLATES = (
-    "How high above the floor is the {colour} dot?",
-    "What is the height of the {colour} dot above the floor?",
-    "How far above the ground is the point under the {colour} dot?",
-    "Give the height of the {colour} dot over the floor.",
-    "The {colour} dot marks a point. How high is it above the floor?",
-    "At which height above the floor lies the {colour} dot?",
+    "How high above the floor is {point}?",
+    "What is the height of {point} above the floor?",
+    "How far above the floor, straight up, is the surface under {point}?",
+    "Give the height of {point} over the floor.",
+    "Look at {point}. How high is it above the floor?",
+    "At which height above the floor lies {point}?",
+    "How far would something fall from {point} straight down to the floor?",
+    "Measured straight up from the floor, how high is {point}?",
 )
 
 
-class PointHeight:
-    """Metres above the floor of one point; asked where the floor is known."""
+class PointHeight(SinglePointTask):
+    """Height above the floor of one dotted point; asked where the scan has one floor level."""
 
     name: ClassVar[str] = "point_height"
     needs: ClassVar[frozenset[str]] = frozenset(("frames", "points"))
-    MARGINS: ClassVar[Mapping[str, float]] = {"decimals": 1, "min_in_last_digits": 5}
+    MARGINS: ClassVar[Mapping[str, float]] = {
+        "min_height_m": 0.5,  # in metres with one decimal, rounding moves an answer by 10 % at most
+        "max_height_m": 10.0,  # higher than any room that is scanned: a stray reading
+    }
+    TEMPLATES: ClassVar[tuple[str, ...]] = TEMPLATES
+    WHAT: ClassVar[str] = "height_m"
 
-    def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
+    def values_m(self, facts: FactTable) -> np.ndarray | str:
         floors_m = {room.floor_z_m for room in facts.structure.rooms} if facts.structure is not None else set()
         if len(floors_m) != 1:
-            yield Skip(task=self.name, scan_id=facts.scan_id, reason="floor_not_known" if not floors_m else "floor_on_several_levels")
-            return
-        yield from ask_points(
-            self.name,
-            facts,
-            rng,
-            options,
-            values_m=facts.points.point_world[:, 2] - floors_m.pop(),
-            what="height_m",
-            templates=TEMPLATES,
-            margins=margins_of(self, options),
-        )
+            return "floor_not_known" if not floors_m else "floor_on_several_levels"
+        heights_m = facts.points.point_world[:, 2] - floors_m.pop()
+        return np.maximum(heights_m, 0.0)  # what lies below the floor is a stray reading: 0 falls under the margin
