@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 from sightline.answers.answer import Score
@@ -47,7 +48,8 @@ class Vector:
         """Rounded, never truncated. Raises DataError for a value of another length or that is not finite."""
         if isinstance(value, str) or len(value) != len(self.axes) or not all(map(math.isfinite, value)):
             raise DataError(f"vector answer: expected {len(self.axes)} finite numbers, found {value!r}")
-        return f"[{', '.join(_rounded(one, self.decimals) for one in value)}]"
+        pattern, zero = _spelling(self.decimals, len(value))
+        return (pattern % tuple(value)).replace(f"-{zero}", zero)
 
     def parse(self, reply: str) -> tuple[float, ...] | None:
         read = read_numbers(reply, count=len(self.axes))
@@ -79,6 +81,12 @@ class Vector:
         return {"unit": self.unit, "decimals": self.decimals, "axes": list(self.axes), "tolerance_share": self.tolerance_share}
 
 
+@cache
+def _spelling(decimals: int, count: int) -> tuple[str, str]:
+    """`[%.2f, %.2f, %.2f]` and `0.00`: all numbers at once are said faster than one by one."""
+    return f"[{', '.join([f'%.{decimals}f'] * count)}]", f"{0.0:.{decimals}f}"
+
+
 def _rounded(value: float, decimals: int) -> str:
     text = f"{float(value):.{decimals}f}"
-    return text.removeprefix("-") if float(text) == 0.0 else text
+    return text[1:] if text[0] == "-" and float(text) == 0.0 else text

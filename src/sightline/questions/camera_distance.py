@@ -11,7 +11,7 @@ from sightline.questions.camera_task import CameraTask, Measured, length_bins
 from sightline.questions.frame_pairs import OrderedPairs
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, TaskOptions
-from sightline.questions.rows import Renderer, ScanHead
+from sightline.questions.rows import LENGTH_PER_M, SHARE_PER_ONE, Renderer, ScanHead
 from sightline.questions.units import DECIMALS, PER_M
 
 
@@ -22,7 +22,7 @@ class CameraDistance(CameraTask):
     MARGINS: ClassVar[Mapping[str, float]] = {
         "min_distance_m": 0.5,  # in metres with one decimal, rounding moves an answer by 10 % at most
     }
-    PAYLOAD: ClassVar[np.dtype] = np.dtype([("distance_m", "f4"), ("overlap", "f4")])
+    PAYLOAD: ClassVar[np.dtype] = np.dtype([("distance_m", "i4"), ("overlap", "u2")])
     TEMPLATES: ClassVar[tuple[str, ...]] = (
         "How far did the camera move between the two images?",
         "What is the distance between the two camera positions?",
@@ -50,7 +50,8 @@ class CameraDistance(CameraTask):
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, distance_m, overlap = row[:8]
+            _, template, _, _, first, second, distance, overlap = row[:8]
+            distance_m = distance / LENGTH_PER_M
             return Question(
                 task=task,
                 scan_id=scan.scan_id,
@@ -58,7 +59,7 @@ class CameraDistance(CameraTask):
                 text=texts[template],
                 answer=Answer(format=form, value=distance_m * per_m),
                 template_id=template_ids[template],
-                evidence={"distance_m": round(distance_m, 4), "overlap": round(overlap, 4), "min_distance_m": margin_m},
+                evidence={"distance_m": distance_m, "overlap": overlap / SHARE_PER_ONE, "min_distance_m": margin_m},
             )
 
         return render

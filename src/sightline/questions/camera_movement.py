@@ -11,7 +11,7 @@ from sightline.questions.camera_task import CameraTask, Measured, length_bins
 from sightline.questions.frame_pairs import OrderedPairs
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, TaskOptions
-from sightline.questions.rows import Renderer, ScanHead
+from sightline.questions.rows import LENGTH_PER_M, SHARE_PER_ONE, Renderer, ScanHead
 
 
 class CameraAxisMovement(CameraTask):
@@ -23,13 +23,15 @@ class CameraAxisMovement(CameraTask):
         "min_move_m": 0.1,  # along the axis: a hand's width, several times the noise of tracked poses
         "min_axis_share": 0.2,  # of the whole movement: at least 11 degrees out of the plane in which nothing moves along the axis
     }
-    PAYLOAD: ClassVar[np.dtype] = np.dtype([("moved_m", "f4"), ("distance_m", "f4"), ("overlap", "f4")])
+    PAYLOAD: ClassVar[np.dtype] = np.dtype([("moved_m", "i4"), ("distance_m", "i4"), ("overlap", "u2")])
 
     def measured(self, pairs: OrderedPairs, margins: Mapping[str, float]) -> Measured:
         moved_m = pairs.step_m[:, self.AXIS]
+        word = (moved_m < 0.0).astype(np.uint8)
         return Measured(
             payload={"moved_m": moved_m, "distance_m": pairs.distance_m},
-            answer=moved_m > 0.0,
+            answer=word,
+            word=word,
             spread=length_bins(pairs.distance_m),
             refused={
                 "moved_too_little": (np.abs(moved_m) < margins["min_move_m"]) | (moved_m == 0.0),
@@ -41,22 +43,22 @@ class CameraAxisMovement(CameraTask):
         margins = margins_of(self, options)
         least_m, least_share = margins["min_move_m"], margins["min_axis_share"]
         form = Word(words=self.WORDS)
-        along, against = (Answer(format=form, value=one) for one in self.WORDS)
+        answers = tuple(Answer(format=form, value=one) for one in self.WORDS)
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, moved_m, distance_m, overlap = row[:9]
+            _, template, word, _, first, second, moved, distance, overlap = row[:9]
             return Question(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
                 text=texts[template],
-                answer=along if moved_m > 0.0 else against,
+                answer=answers[word],
                 template_id=template_ids[template],
                 evidence={
-                    "moved_m": round(moved_m, 4),
-                    "distance_m": round(distance_m, 4),
-                    "overlap": round(overlap, 4),
+                    "moved_m": moved / LENGTH_PER_M,
+                    "distance_m": distance / LENGTH_PER_M,
+                    "overlap": overlap / SHARE_PER_ONE,
                     "min_move_m": least_m,
                     "min_axis_share": least_share,
                 },

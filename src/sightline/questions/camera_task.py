@@ -12,7 +12,7 @@ from sightline.questions.frame_pairs import OrderedPairs, ordered_pairs, overlap
 from sightline.questions.margins import margins_of
 from sightline.questions.picking import pick
 from sightline.questions.question import TaskOptions
-from sightline.questions.rows import IndexedTask, Selected
+from sightline.questions.rows import IndexedTask, Selected, to_hundred_thousandths_deg, to_hundredths_mm, to_ten_thousandths
 
 SMALLEST_M = 0.01  # steps below it share the lowest bin of lengths
 LENGTH_BINS = 64  # bins of 30 % up from SMALLEST_M reach beyond any building
@@ -22,10 +22,11 @@ LENGTH_BINS = 64  # bins of 30 % up from SMALLEST_M reach beyond any building
 class Measured:
     """What a task measured of K ordered pairs."""
 
-    payload: Mapping[str, np.ndarray]  # column of the row -> (K,)
+    payload: Mapping[str, np.ndarray]  # column of the row -> (K,) in the unit of its suffix
     answer: np.ndarray  # (K,) what is evened out first
     spread: np.ndarray  # (K,) int64, what is evened out within one answer, besides the overlap
     refused: Mapping[str, np.ndarray]  # reason -> (K,) bool; a pair is counted under the first reason that holds
+    word: np.ndarray | None = None  # (K,) place of the answer among the task's words, where it is a word
 
 
 class CameraTask(IndexedTask):
@@ -60,10 +61,11 @@ class CameraTask(IndexedTask):
         rows = self.rows(
             len(chosen),
             template=rng.integers(len(self.TEMPLATES), size=len(chosen)),
+            order=0 if found.word is None else found.word[chosen],
             first=pairs.first[chosen],
             second=pairs.second[chosen],
-            overlap=pairs.overlap[chosen],
-            **{name: values[chosen] for name, values in found.payload.items()},
+            overlap=to_ten_thousandths(pairs.overlap[chosen]),
+            **{name: in_steps(name, values[chosen]) for name, values in found.payload.items()},
         )
         return Selected(rows=rows, skips={**skips, "frame_asked_often_enough": picked.frame_used_up})
 
@@ -75,3 +77,8 @@ class CameraTask(IndexedTask):
 def length_bins(lengths_m: np.ndarray) -> np.ndarray:
     """Bins of 30 % of lengths `(K,)`, 0 to LENGTH_BINS - 1."""
     return np.clip(log_bins(np.maximum(lengths_m, SMALLEST_M) / SMALLEST_M), 0, LENGTH_BINS - 1)
+
+
+def in_steps(column: str, values: np.ndarray) -> np.ndarray:
+    """Lengths (`_m`) and angles (`_deg`) of a column as the whole steps that rows store."""
+    return to_hundredths_mm(values) if column.endswith("_m") else to_hundred_thousandths_deg(values)

@@ -12,7 +12,7 @@ from sightline.questions.camera_task import CameraTask, Measured, length_bins
 from sightline.questions.frame_pairs import OrderedPairs
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, TaskOptions
-from sightline.questions.rows import Renderer, ScanHead
+from sightline.questions.rows import ANGLE_PER_DEG, SHARE_PER_ONE, Renderer, ScanHead
 
 YAW_MARGINS: Mapping[str, float] = {
     "min_from_vertical_deg": 20.0  # of both viewing directions: straight up or down there is no heading, and near it only noise
@@ -24,7 +24,7 @@ class CameraTurn(CameraTask):
     """Measures one angle; the sign is its direction."""
 
     WORDS: ClassVar[tuple[str, str]]  # of a positive angle, and of a negative one
-    PAYLOAD: ClassVar[np.dtype] = np.dtype([("turn_deg", "f4"), ("other_deg", "f4"), ("overlap", "f4")])
+    PAYLOAD: ClassVar[np.dtype] = np.dtype([("turn_deg", "i4"), ("other_deg", "i4"), ("overlap", "u2")])
 
     def angles_deg(self, pairs: OrderedPairs) -> tuple[np.ndarray, np.ndarray]:
         """The asked angle `(K,)` and the other one `(K,)`; NaN where heading has no meaning."""
@@ -47,9 +47,11 @@ class CameraTurnWord(CameraTurn):
         refused["axis_hardly_matters"] = np.abs(turn_deg) < margins["min_axis_share"] * np.hypot(turn_deg, other_deg)
         if "min_from_half_turn_deg" in margins:
             refused["half_turn"] = 180.0 - np.abs(turn_deg) < margins["min_from_half_turn_deg"]
+        word = (turn_deg < 0.0).astype(np.uint8)
         return Measured(
             payload={"turn_deg": turn_deg, "other_deg": other_deg},
-            answer=turn_deg > 0.0,
+            answer=word,
+            word=word,
             spread=length_bins(pairs.distance_m),
             refused=refused,
         )
@@ -58,22 +60,22 @@ class CameraTurnWord(CameraTurn):
         margins = margins_of(self, options)
         least_deg, least_share = margins["min_turn_deg"], margins["min_axis_share"]
         form = Word(words=self.WORDS)
-        positive, negative = (Answer(format=form, value=one) for one in self.WORDS)
+        answers = tuple(Answer(format=form, value=one) for one in self.WORDS)
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, turn_deg, other_deg, overlap = row[:9]
+            _, template, word, _, first, second, turn, other, overlap = row[:9]
             return Question(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
                 text=texts[template],
-                answer=positive if turn_deg > 0.0 else negative,
+                answer=answers[word],
                 template_id=template_ids[template],
                 evidence={
-                    "turn_deg": round(turn_deg, 3),
-                    "other_turn_deg": round(other_deg, 3),
-                    "overlap": round(overlap, 4),
+                    "turn_deg": turn / ANGLE_PER_DEG,
+                    "other_turn_deg": other / ANGLE_PER_DEG,
+                    "overlap": overlap / SHARE_PER_ONE,
                     "min_turn_deg": least_deg,
                     "min_axis_share": least_share,
                 },
@@ -101,18 +103,18 @@ class CameraTurnAngle(CameraTurn):
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, turn_deg, other_deg, overlap = row[:9]
+            _, template, _, _, first, second, turn, other, overlap = row[:9]
             return Question(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
                 text=texts[template],
-                answer=Answer(format=form, value=abs(turn_deg)),
+                answer=Answer(format=form, value=abs(turn) / ANGLE_PER_DEG),
                 template_id=template_ids[template],
                 evidence={
-                    "turn_deg": round(turn_deg, 3),
-                    "other_turn_deg": round(other_deg, 3),
-                    "overlap": round(overlap, 4),
+                    "turn_deg": turn / ANGLE_PER_DEG,
+                    "other_turn_deg": other / ANGLE_PER_DEG,
+                    "overlap": overlap / SHARE_PER_ONE,
                     "min_turn_deg": least_deg,
                 },
             )

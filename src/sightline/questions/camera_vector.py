@@ -11,7 +11,7 @@ from sightline.questions.camera_task import CameraTask, Measured, length_bins
 from sightline.questions.frame_pairs import OrderedPairs
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, TaskOptions
-from sightline.questions.rows import Renderer, ScanHead
+from sightline.questions.rows import LENGTH_PER_M, SHARE_PER_ONE, Renderer, ScanHead
 from sightline.questions.units import PER_M, VECTOR_DECIMALS
 
 MULTISPA_SHARE = 0.2  # MultiSPA paper: right within 20 % of the true length
@@ -25,7 +25,7 @@ class CameraVector(CameraTask):
     MARGINS: ClassVar[Mapping[str, float]] = {
         "min_length_m": 0.3,  # in metres with two decimals, rounding moves the vector by 3 % of its length at most
     }
-    PAYLOAD: ClassVar[np.dtype] = np.dtype([("right_m", "f4"), ("down_m", "f4"), ("forward_m", "f4"), ("overlap", "f4")])
+    PAYLOAD: ClassVar[np.dtype] = np.dtype([("right_m", "i4"), ("down_m", "i4"), ("forward_m", "i4"), ("overlap", "u2")])
     TEMPLATES: ClassVar[tuple[str, ...]] = (
         "By how much did the camera move right, down and forward, in the first camera's axes, to take the second image?",
         "Where does the second camera stand, seen from the first: how far to the right, down and forward?",
@@ -54,7 +54,8 @@ class CameraVector(CameraTask):
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, right_m, down_m, forward_m, overlap = row[:10]
+            _, template, _, _, first, second, right, down, forward, overlap = row[:10]
+            right_m, down_m, forward_m = right / LENGTH_PER_M, down / LENGTH_PER_M, forward / LENGTH_PER_M
             return Question(
                 task=task,
                 scan_id=scan.scan_id,
@@ -63,10 +64,10 @@ class CameraVector(CameraTask):
                 answer=Answer(format=form, value=(right_m * per_m, down_m * per_m, forward_m * per_m)),
                 template_id=template_ids[template],
                 evidence={
-                    "right_m": round(right_m, 4),
-                    "down_m": round(down_m, 4),
-                    "forward_m": round(forward_m, 4),
-                    "overlap": round(overlap, 4),
+                    "right_m": right_m,
+                    "down_m": down_m,
+                    "forward_m": forward_m,
+                    "overlap": overlap / SHARE_PER_ONE,
                     "min_length_m": margin_m,
                 },
             )

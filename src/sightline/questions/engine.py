@@ -1,9 +1,11 @@
 """Asking: every wanted task over one scan's facts, each with its own random numbers, duplicates and excess counted as skips."""
 
+import gc
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +21,7 @@ class Asked:
 
     questions: tuple[Question, ...]  # by task, in the order the tasks were given
     skip_counts: Mapping[str, Mapping[str, int]]  # task -> reason -> how often
+    selected: Mapping[str, Selected] = field(default_factory=dict, compare=False)  # of indexed tasks: rows as their questions stand
 
     @property
     def question_counts(self) -> Mapping[str, int]:
@@ -41,13 +44,14 @@ def ask_all(facts: FactTable, tasks: Sequence[str], *, seed: int, options: TaskO
     refuse_unknown(options)
     questions: list[Question] = []
     skips: dict[str, Counter[str]] = {}
+    picked: dict[str, Selected] = {}
     for name in dict.fromkeys(tasks):
         task = TASKS[name]()
         missing = [kind for kind in KINDS if kind in task.needs - facts.kinds]
         if missing:
             skips[name] = Counter({f"needs_{missing[0]}": 1})
         elif isinstance(task, IndexedTask):
-            selected = task.select(facts, generator_for(facts.scan_id, name, seed), options)
+            picked[name] = selected = task.select(facts, generator_for(facts.scan_id, name, seed), options)
             questions += rendered(task, selected, ScanHead.of(facts), options)
             skips[name] = Counter({reason: count for reason, count in selected.skips.items() if count})
         else:
@@ -58,13 +62,26 @@ def ask_all(facts: FactTable, tasks: Sequence[str], *, seed: int, options: TaskO
                 else:
                     counted[one.reason] += 1
     counts = {name: dict(sorted(reasons.items())) for name, reasons in skips.items() if reasons}
-    return Asked(questions=tuple(questions), skip_counts=counts)
+    return Asked(questions=tuple(questions), skip_counts=counts, selected=picked)
 
 
 def rendered(task: IndexedTask, selected: Selected, scan: ScanHead, options: TaskOptions) -> list[Question]:
     """The questions of selected rows, in order."""
     render = task.renderer(options)
-    return [render(row, scan) for row in selected.rows.tolist()]
+    with collector_paused():
+        return [render(row, scan) for row in selected.rows.tolist()]
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection meanwhile: records hold no cycles, and the collector would walk all that is kept again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _kept(task: QuestionTask, facts: FactTable, seed: int, options: TaskOptions) -> Iterator[Question | Skip]:

@@ -32,11 +32,6 @@ def pick(
     bin, distance bin) with the fewest taken; ties go in a random order of the values. Without it, candidates are taken at random.
     """
     count = len(answer)
-    shown = (
-        np.stack([np.asarray(one, dtype=np.int64) for one in frames], axis=1)
-        if count
-        else np.empty((0, max(len(frames), 1)), dtype=np.int64)
-    )
     order = rng.permutation(count)
     if count == 0 or most <= 0:
         return Picked(index=np.empty(0, dtype=np.int64), frame_used_up=0)
@@ -50,6 +45,7 @@ def pick(
     cells, cell_of = np.unique(answer_code * (spread_code.max() + 1) + spread_code, return_inverse=True)
     cell_answer = cells // (spread_code.max() + 1)
     shuffled = rng.permutation(len(cells))
+    shuffled = shuffled[np.argsort(cell_answer[shuffled], kind="stable")]  # the cells of one answer lie together, in random order
     place = np.empty(len(cells), dtype=np.int64)
     place[shuffled] = np.arange(len(cells))
     cell_of, cell_answer = place[cell_of], cell_answer[shuffled]
@@ -67,8 +63,11 @@ def _pick(shown, starts, cell_answer, most, most_per_frame, num_frames):  # noqa
     taken_of_cell = np.zeros(cells, dtype=np.int64)
     taken_of_answer = np.zeros(answers, dtype=np.int64)
     open_cells = np.zeros(answers, dtype=np.int64)
-    for cell in range(cells):
+    first_cell = np.full(answers, cells, dtype=np.int64)
+    for cell in range(cells - 1, -1, -1):
         open_cells[cell_answer[cell]] += 1
+        first_cell[cell_answer[cell]] = cell
+    cells_of = open_cells.copy()
     used = np.zeros(num_frames, dtype=np.int64)
     taken = np.empty(min(most, len(shown)), dtype=np.int64)
     count = 0
@@ -81,12 +80,8 @@ def _pick(shown, starts, cell_answer, most, most_per_frame, num_frames):  # noqa
         if best_answer < 0:
             break
         best = -1
-        for cell in range(cells):
-            if (
-                cell_answer[cell] == best_answer
-                and next_of[cell] < starts[cell + 1]
-                and (best < 0 or taken_of_cell[cell] < taken_of_cell[best])
-            ):
+        for cell in range(first_cell[best_answer], first_cell[best_answer] + cells_of[best_answer]):
+            if next_of[cell] < starts[cell + 1] and (best < 0 or taken_of_cell[cell] < taken_of_cell[best]):
                 best = cell
         row = next_of[best]
         next_of[best] += 1

@@ -63,7 +63,8 @@ class IndexedTask:
     """A question task whose every question is one row: `select` works on whole arrays, a renderer words one row and looks at nothing else.
 
     All random choices (template, order of options, colours) are made by `select` and stand in the row as bytes, so a row means the same
-    question forever. Values are stored as float32 or whole sixteenths of a pixel, and the answer is the stored value.
+    question forever. Values are stored as float32, or as whole hundredths of a millimetre, hundred-thousandths of a degree,
+    ten-thousandths of a share or sixteenths of a pixel, and the answer is the stored value.
     """
 
     name: ClassVar[str]
@@ -107,3 +108,29 @@ def to_sixteenths(px: np.ndarray) -> np.ndarray:
 def from_sixteenths(stored: int) -> float:
     """The pixel of a stored sixteenth."""
     return stored / 16.0
+
+
+LENGTH_PER_M, ANGLE_PER_DEG, SHARE_PER_ONE = 1e5, 1e5, 1e4  # stored / this: a float with few digits, and no rounding when it is read
+
+
+def to_hundredths_mm(length_m: np.ndarray) -> np.ndarray:
+    """Lengths as whole hundredths of a millimetre, int32; read back by `/ LENGTH_PER_M`. Raises ValueError beyond 20 km."""
+    return _whole(length_m, LENGTH_PER_M, np.int32)
+
+
+def to_hundred_thousandths_deg(angle_deg: np.ndarray) -> np.ndarray:
+    """Angles as whole hundred-thousandths of a degree, int32; read back by `/ ANGLE_PER_DEG`."""
+    return _whole(angle_deg, ANGLE_PER_DEG, np.int32)
+
+
+def to_ten_thousandths(share: np.ndarray) -> np.ndarray:
+    """Shares (0 to 1) as whole ten-thousandths, uint16; read back by `/ SHARE_PER_ONE`."""
+    return _whole(share, SHARE_PER_ONE, np.uint16)
+
+
+def _whole(values: np.ndarray, per_one: float, kind: type[np.integer]) -> np.ndarray:
+    whole = np.rint(np.asarray(values, dtype=np.float64) * per_one)
+    limits = np.iinfo(kind)
+    if not ((whole >= limits.min) & (whole <= limits.max)).all():  # NaN compares false
+        raise ValueError(f"expected finite values that fit {np.dtype(kind)} in steps of {1 / per_one:g}, found others")
+    return whole.astype(kind)
