@@ -11,7 +11,6 @@ from sightline.questions.question import Question
 CHECKS: Catalog[Callable[[Checker, Question], None]] = Catalog(
     "check of a question task",
     {
-        "appearance_order": "sightline.questions.checks.scene:appearance_order",
         "camera_direction": "sightline.questions.checks.camera:camera_direction",
         "camera_distance": "sightline.questions.checks.camera:camera_distance",
         "camera_pitch_angle": "sightline.questions.checks.camera:camera_pitch_angle",
@@ -41,11 +40,7 @@ CHECKS: Catalog[Callable[[Checker, Question], None]] = Catalog(
         "point_movement_vector": "sightline.questions.checks.movement:point_movement_vector",
         "point_movement_vector_coordinate": "sightline.questions.checks.movement:point_movement_vector",
         "point_sideways": "sightline.questions.checks.points:point_sideways",
-        "relative_direction_easy": "sightline.questions.checks.scene:relative_direction_easy",
-        "relative_direction_hard": "sightline.questions.checks.scene:relative_direction_hard",
-        "relative_direction_medium": "sightline.questions.checks.scene:relative_direction_medium",
-        "relative_distance": "sightline.questions.checks.scene:relative_distance",
-        "room_size": "sightline.questions.checks.scene:room_size",
+        "relative_direction": "sightline.questions.checks.objects:relative_direction",
     },
 )
 

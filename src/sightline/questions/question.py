@@ -93,7 +93,6 @@ class QuestionTask(Protocol):
 TASKS: Catalog[type[QuestionTask]] = Catalog(
     "question task",
     {
-        "appearance_order": "sightline.questions.appearance_order:AppearanceOrder",
         "camera_direction": "sightline.questions.camera_direction:CameraDirection",
         "camera_distance": "sightline.questions.camera_distance:CameraDistance",
         "camera_pitch_angle": "sightline.questions.camera_turn:CameraPitchAngle",
@@ -123,10 +122,6 @@ TASKS: Catalog[type[QuestionTask]] = Catalog(
         "point_movement_vector": "sightline.questions.point_movement:PointMovementVector",
         "point_movement_vector_coordinate": "sightline.questions.point_movement:PointMovementVectorCoordinate",
         "point_sideways": "sightline.questions.point_sideways:PointSideways",
-        "relative_direction_easy": "sightline.questions.relative_direction:RelativeDirectionEasy",
-        "relative_direction_hard": "sightline.questions.relative_direction:RelativeDirectionHard",
-        "relative_direction_medium": "sightline.questions.relative_direction:RelativeDirectionMedium",
-        "relative_distance": "sightline.questions.relative_distance:RelativeDistance",
-        "room_size": "sightline.questions.room_size:RoomSize",
+        "relative_direction": "sightline.questions.relative_direction:RelativeDirection",
     },
 )
