@@ -8,7 +8,12 @@ OVERLAP_EDGES = (0.0, 0.05, 0.15, 0.35, 0.6, 0.9, 1.0)
 
 
 def describe(table: FactTable) -> list[str]:
-    """Lines without markup: frames, pairs with a histogram of overlap, movement, points, objects per category, views."""
+    """Lines without markup: frames, pairs with a histogram of overlap, movement, points, objects per category, views; what is missing."""
+    return [*_measured_lines(table), *(f"  not whole: {kind}: {reason}" for kind, reason in sorted(table.skips.items()))]
+
+
+def _measured_lines(table: FactTable) -> list[str]:
+    """What is there."""
     frames, pairs = table.frames, table.pairs
     count = len(frames.frame_ids)
     lines = [
