@@ -99,7 +99,7 @@ def test_which_side_is_the_longer_one_must_be_plain(long_m, is_asked):
     [(0.099, [0, 1.5, 1.5], "too_small"), (0.101, [0, 1.5, 1.5], None), (9.9, [0, 20, 1.5], None), (10.1, [0, 20, 1.5], "too_large")],
 )
 def test_what_is_tiny_or_huge_is_not_asked(height_m, centre, reason):
-    facts = seen_once(box_object(0, "box", centre, [0.8, 0.6, height_m]))
+    facts = seen_once(box_object(0, "box", centre, [1.6, 1.2, height_m]))
     if reason:
         assert only_reason(facts, "object_height") == reason
     else:
@@ -186,9 +186,8 @@ def test_further_images_change_no_size():
 
 
 def test_sets_of_one_image_and_of_two_are_evened_out():
-    counts = Counter(
-        len(one.frame_ids) for seed in range(6) for one in asked(FACTS, "object_height", seed=seed, max_per_frame=40).questions
-    )
+    found = [one for seed in range(6) for one in asked(FACTS, "object_height", seed=seed, max_per_frame=40).questions]
+    counts = Counter(len(one.frame_ids) for one in found)
     assert min(counts[1], counts[2]) > 0.35 * counts.total()
 
 
@@ -220,8 +219,8 @@ def test_no_object_dominates():
     for seed in range(3):
         counts = Counter(one.object_ids[0] for one in asked(FACTS, "object_height", seed=seed, max_per_frame=40).questions)
         assert counts.total() == 40 and max(counts.values()) <= 6
-    many = Counter(one.object_ids[0] for one in asked(FACTS, "object_height", margins={"max_object_share": 1.0}).questions)
-    assert max(many.values()) > 0
+    free = asked(FACTS, "object_height", margins={"max_object_share": 1.0}, max_per_frame=40)
+    assert "object_asked_often_enough" not in free.skip_counts.get("object_height", {}) and len(free.questions) == 40
 
 
 def test_another_object_that_no_image_shows_changes_nothing():

@@ -10,9 +10,9 @@ from sightline.questions.question import Question
 
 UNITS_PER_M = {"cm": 100.0, "mm": 1000.0}
 STILL_M = 0.01
-RELATIVE = re.compile(r"relative to the camera")
+RELATIVE = re.compile(r"relative to the camera", re.IGNORECASE)
 COORDINATE = re.compile(r"\[x, y\] = \[(\d+), (\d+)\] in image 1")
-FIRST_AXES = re.compile(r"first camera|camera of image 1|camera's (own )?axes|relative to the camera")
+FIRST_AXES = re.compile(r"first camera|camera of image 1|camera's (own )?axes|relative to the camera", re.IGNORECASE)
 
 
 def point_movement_distance(checker: Checker, question: Question) -> None:
