@@ -15,6 +15,7 @@ from sightline.errors import DataError
 METRES = Number(unit="m", decimals=2)
 COUNT = Number(unit="", decimals=0)
 DEGREES = Number(unit="deg", decimals=0)
+SQUARE_METRES = Number(unit="m2", decimals=1)
 
 LENGTHS = {  # reply -> metres
     "2.35": 2.35,
@@ -64,6 +65,11 @@ LENGTHS = {  # reply -> metres
     "4 m^2": None,
     "4 m\u00b2": None,
     "4 square metres": None,
+    "4 sq m": None,
+    "4 sq. ft": None,
+    "4 sqm": None,
+    "four square metres": None,
+    "four degrees": None,
     "45 degrees": None,
     "50 %": None,
     "two and a half metres": None,
@@ -76,6 +82,52 @@ LENGTHS = {  # reply -> metres
     "1e999": None,
     "A1": None,
 }
+
+
+AREAS = {  # reply -> square metres
+    "12.5": 12.5,
+    "12.5 m2": 12.5,
+    "12.5m2": 12.5,
+    "12.5 m\u00b2": 12.5,
+    "12.5 m^2.": 12.5,
+    "$12.5\\text{ m}^2$": 12.5,
+    "$12.5 m^{2}$": 12.5,
+    "12.5 square metres": 12.5,
+    "about 12.5 Square-Meters.": 12.5,
+    "12.5 metres squared": 12.5,
+    "12.5 sq m": 12.5,
+    "12.5 sq. m.": 12.5,
+    "12.5 sqm": 12.5,
+    "12,5 m\u00b2": 12.5,
+    "1,200 m2": 1200.0,
+    "125000 cm2": 12.5,
+    "125000 square centimetres": 12.5,
+    "100 sq ft": 9.290304,
+    "100 square feet": 9.290304,
+    "The floor has 12.5 m2 (134.5 sq ft)": 12.5,
+    "Image 2: 12.5 m2": 12.5,
+    "twelve square metres": 12.0,
+    "12.5 m": None,
+    "12.5 metres": None,
+    "twelve metres": None,
+    "1250 cm": None,
+    "5 m x 2.5 m": None,
+    "12.5 m3": None,
+    "12.5 m\u00b3": None,
+    "12.5 m 2": None,
+    "12.5 m^20": None,
+    "12.5 m25": None,
+    "12.5 degrees": None,
+    "10 or 12 m2": None,
+    "square metres": None,
+}
+
+
+@pytest.mark.parametrize("reply", AREAS)
+def test_an_area_is_read_as_the_frozen_table_says(reply):
+    wanted = AREAS[reply]
+    found = SQUARE_METRES.parse(reply)
+    assert found is None if wanted is None else found == pytest.approx(wanted, rel=1e-12)
 
 
 @pytest.mark.parametrize("reply", LENGTHS)
@@ -115,7 +167,7 @@ def test_a_reply_that_is_no_text_is_unparsable(reply):
     assert not METRES.score(reply, 1.0).is_parsed
 
 
-@given(st.floats(-1e4, 1e4), st.integers(0, 6), st.sampled_from(["m", "cm", "deg", ""]))
+@given(st.floats(-1e4, 1e4), st.integers(0, 6), st.sampled_from(["m", "cm", "deg", "m2", ""]))
 def test_a_rendered_number_reads_back_to_within_half_a_last_digit(value, decimals, unit):
     form = Number(unit=unit, decimals=decimals)
     text = form.render(value)
@@ -127,7 +179,7 @@ def test_a_rendered_number_reads_back_to_within_half_a_last_digit(value, decimal
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused_but_never_crashes(reply):
-    for form in (METRES, COUNT, DEGREES):
+    for form in (METRES, COUNT, DEGREES, SQUARE_METRES):
         found = form.parse(reply)
         assert found is None or math.isfinite(found)
         assert form.score(reply, 2.0).explanation

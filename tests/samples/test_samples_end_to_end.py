@@ -76,7 +76,7 @@ def test_dots_on_objects_land_on_those_objects_in_the_instance_image(made):
     scene_of = {scan_id: scenes.read(scan_id) for scan_id in scenes.scan_ids()}
     named = {scan_id: {one.object_id: spoken(one.category) for one in scene.objects} for scan_id, scene in scene_of.items()}
     checked = 0
-    for sample in read_samples(root / "set", tasks=["object_size", "object_distance", "relative_direction"]):
+    for sample in read_samples(root / "set", tasks=["object_size", "object_distance", "relative_direction_hard"]):
         for mark in sample.marks:
             ids = read_uint16(scene_of[sample.scan_id].frame(mark.frame_id).instance_path)
             object_id = int(ids[int(np.floor(mark.v_px + 0.5)), int(np.floor(mark.u_px + 0.5))]) - 1

@@ -30,9 +30,18 @@ _ANGLES_DEG = {
     **dict.fromkeys(("deg", "degree", "degrees", "°"), 1.0),
     **dict.fromkeys(("rad", "radian", "radians"), 180.0 / math.pi),
 }
-_AREAS_M2 = {**dict.fromkeys(("m2", "m^2", "m²", "sqm"), 1.0)}
+_AREAS_M2 = {"m2": 1.0, "sqm": 1.0, "sqcm": 1e-4, "sqft": 0.3048**2}
+_SIDE = r"(?P<{0}>m|met(?:er|re)s?|cm|centimet(?:er|re)s?|ft|feet|foot)"
+_AREA_WORDING = re.compile(  # every spelling of a square unit; numbers are read after it became one word
+    r"(?<![a-z])(?:"
+    rf"sq(?:uare)?(?:\.|-)?\s*{_SIDE.format('a')}(?![a-z0-9^²³])"
+    rf"|{_SIDE.format('b')}\s*(?:\^\s*2(?![0-9.]*[0-9])|²|squared\b)"
+    rf"|{_SIDE.format('c')}2(?![0-9])"
+    r")",
+    re.IGNORECASE,
+)
 # A unit that says the number is of another kind; the reply "4 m2" is no length.
-_FOREIGN = ("m^2", "m^3", "sqm", "square", "cubic", "%", "percent", "s", "second", "seconds", "kg", "px", "pixel", "pixels")
+_FOREIGN = ("m^2", "m^3", "sq", "square", "cubic", "%", "percent", "s", "second", "seconds", "kg", "px", "pixel", "pixels")
 
 _WORDS = {
     word: value
@@ -58,12 +67,12 @@ _LATEX_TEXT = re.compile(r"\\(?:text|mathrm|boxed)\s*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Number:
-    """A number in `unit` ("m", "cm", "mm", "deg" or "" for a count), said with `decimals` digits after the point.
+    """A number in `unit` ("m", "cm", "mm", "deg", "m2" or "" for a count), said with `decimals` digits after the point.
 
     Parsing: markdown, invisible direction marks and a decimal comma are read through; `1,200` is twelve hundred; lengths and
-    angles in another unit are converted; English number words up to ninety-nine count where there is no digit. Numbers that
+    angles and areas in another unit are converted; English number words up to ninety-nine count where there is no digit. Numbers that
     name an image or a dot are passed over; where several different numbers are left the reply is unparsable. So are digits of
-    other scripts, fractions, and numbers of another kind (square metres for metres).
+    other scripts, fractions, and numbers of another kind (square metres for metres, metres for square metres).
     """
 
     kind: ClassVar[str] = "number"
@@ -103,6 +112,8 @@ class Number:
         if _PLAIN.fullmatch(reply):
             return float(reply)
         text = _LATEX_TEXT.sub(" ", unicodedata.normalize("NFC", reply).translate(_IGNORED).translate(_TRANSLATED))
+        if self.unit in _AREAS_M2:
+            text = _AREA_WORDING.sub(_area_word, text)
         if any(ord(character) > 127 and unicodedata.numeric(character, None) is not None for character in text):
             return None
         values = list(self._numbers(_LABELS.sub(" ", text))) or list(self._number_words(text))
@@ -155,8 +166,8 @@ class Number:
             if unit == "in" and not text[match.end() :].strip(" .!)\n"):
                 unit = "inch"  # "24 in", but not "2 in the corner"
             scale = self._scale_of(unit)
-            if scale is None and (unit in _FOREIGN or unit in _LENGTHS_M or unit in _ANGLES_DEG):
-                yield math.nan  # a number of another kind: the reply as a whole is not what was asked for
+            if scale is None and _is_of_another_kind(unit):
+                yield math.nan  # the reply as a whole is not what was asked for
                 continue
             value = float(match["sign"] + _decimal(match["digits"]) + (match["power"] or ""))
             yield value * (scale or 1.0)
@@ -179,7 +190,7 @@ class Number:
                 after = words[place + 1] if place + 1 < len(words) else ""
                 place += 1
             scale = self._scale_of(after)
-            yield value * (scale or 1.0)
+            yield math.nan if scale is None and _is_of_another_kind(after) else value * (scale or 1.0)
 
 
 def scale_between(unit: str, wanted: str) -> float | None:
@@ -188,6 +199,17 @@ def scale_between(unit: str, wanted: str) -> float | None:
         if wanted in table and unit in table:
             return table[unit] / table[wanted]
     return None
+
+
+def _is_of_another_kind(unit: str) -> bool:
+    """Whether a word after a number is a unit at all, asked of one that could not be converted."""
+    return unit in _FOREIGN or unit in _LENGTHS_M or unit in _ANGLES_DEG or unit in _AREAS_M2
+
+
+def _area_word(match: re.Match[str]) -> str:
+    """` sqm `, ` sqcm ` or ` sqft ` for a written square unit."""
+    side = (match["a"] or match["b"] or match["c"]).lower()
+    return " sqft " if side.startswith("f") else " sqcm " if side.startswith("c") else " sqm "
 
 
 def _decimal(digits: str) -> str:

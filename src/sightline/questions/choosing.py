@@ -1,6 +1,6 @@
 """Which candidates become questions: answers evened out, frames not worn out, everything by the given generator."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from math import floor, log
 from typing import TypeVar
 
@@ -31,17 +31,21 @@ def thinned(count: int, *, rng: np.random.Generator, options: TaskOptions) -> np
 
 
 class FrameUse:
-    """How often each frame was shown by the questions of one task."""
+    """How often each frame was shown by the questions of one task.
 
-    def __init__(self, most: int):
+    Questions about the whole video all show the same frames: they are not counted here, but by the objects they are about.
+    """
+
+    def __init__(self, most: int, *, video_ids: Sequence[str] = ()):
         self.most = most
+        self.video_ids = tuple(video_ids)
         self.used: dict[str, int] = {}
 
     def has_room(self, frame_ids: Sequence[str]) -> bool:
-        return all(self.used.get(frame_id, 0) < self.most for frame_id in frame_ids)
+        return tuple(frame_ids) == self.video_ids or all(self.used.get(frame_id, 0) < self.most for frame_id in frame_ids)
 
     def add(self, frame_ids: Sequence[str]) -> None:
-        for frame_id in frame_ids:
+        for frame_id in frame_ids if tuple(frame_ids) != self.video_ids else ():
             self.used[frame_id] = self.used.get(frame_id, 0) + 1
 
 
@@ -53,11 +57,15 @@ def choose(
     rng: np.random.Generator,
     options: TaskOptions,
     is_strict: bool = False,
+    video_ids: Sequence[str] = (),
+    about: Callable[[C], Iterable[Hashable]] | None = None,
+    max_object_share: float = 1.0,
 ) -> Iterator[Question | Skip]:
     """Build questions from candidates (already in random order) until there are `options.max_per_scan`.
 
     With `options.balance` the next candidate is of the answer (`key`) that has the fewest questions so far. `is_strict` stops when
-    that answer has run out while others are ahead by more than half: few even questions beat many lopsided ones.
+    that answer has run out while others are ahead by more than half: few even questions beat many lopsided ones. `about` says which
+    objects a candidate stands or falls with: each of them has at most `max_object_share` of the questions wanted, and at least one.
     """
     waiting: dict[Hashable, list[C]] = {}
     for candidate in candidates:
@@ -66,7 +74,9 @@ def choose(
     keys = [order[index] for index in rng.permutation(len(order))]
     place = dict.fromkeys(keys, 0)
     asked = dict.fromkeys(keys, 0)
-    frames = FrameUse(options.max_per_frame)
+    frames = FrameUse(options.max_per_frame, video_ids=video_ids)
+    most_per_object = max(1, round(max_object_share * options.max_per_scan))
+    used: dict[Hashable, int] = {}
     while sum(asked.values()) < options.max_per_scan:
         open_keys = [one for one in keys if place[one] < len(waiting[one])]
         if not open_keys:
@@ -78,10 +88,16 @@ def choose(
         place[now] += 1
         built = build(candidate)
         if isinstance(built, Question):
+            objects = tuple(about(candidate)) if about else ()
             if not frames.has_room(built.frame_ids):
                 yield Skip(task=built.task, scan_id=built.scan_id, reason="frame_asked_often_enough")
                 continue
+            if any(used.get(one, 0) >= most_per_object for one in objects):
+                yield Skip(task=built.task, scan_id=built.scan_id, reason="object_asked_often_enough")
+                continue
             frames.add(built.frame_ids)
+            for one in objects:
+                used[one] = used.get(one, 0) + 1
             asked[now] += 1
         yield built
 

@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,9 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sightline.facts.fact import KINDS, FactTable
+from sightline.questions.choosing import FrameUse
 from sightline.questions.margins import refuse_unknown
 from sightline.questions.question import TASKS, Question, QuestionTask, Skip, TaskOptions
 from sightline.questions.rows import IndexedTask, ScanHead, Selected
+from sightline.questions.shown import video_ids_of
+
+PLACES = re.compile(r"\[\d+, \d+\]")  # points that a text names by their coordinates, and not by dots
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +92,7 @@ def collector_paused() -> Iterator[None]:
 def _kept(task: QuestionTask, facts: FactTable, seed: int, options: TaskOptions) -> Iterator[Question | Skip]:
     """A task's questions without those that ask again what was asked, at most `max_per_scan`."""
     seen: set[tuple] = set()
-    shown: Counter[str] = Counter()
+    frames = FrameUse(options.max_per_frame, video_ids=video_ids_of(facts, options))
     for one in task.ask(facts, generator_for(facts.scan_id, task.name, seed), options):
         if isinstance(one, Question):
             same = same_question_key(one)
@@ -95,11 +100,11 @@ def _kept(task: QuestionTask, facts: FactTable, seed: int, options: TaskOptions)
                 one = Skip(task=task.name, scan_id=facts.scan_id, reason="asked_already")
             elif len(seen) >= options.max_per_scan:
                 one = Skip(task=task.name, scan_id=facts.scan_id, reason="enough_of_this_task")
-            elif any(shown[frame_id] >= options.max_per_frame for frame_id in one.frame_ids):
+            elif not frames.has_room(one.frame_ids):
                 one = Skip(task=task.name, scan_id=facts.scan_id, reason="frame_asked_often_enough")
             else:
                 seen.add(same)
-                shown.update(one.frame_ids)
+                frames.add(one.frame_ids)
         yield one
 
 
@@ -109,4 +114,5 @@ def same_question_key(question: Question) -> tuple:
     options = getattr(question.answer.format, "options", None)
     answer = sorted(options) if options else question.answer.text
     objects = question.object_ids if options else tuple(sorted(question.object_ids))  # roles matter where a side is asked
-    return (question.task, tuple(sorted(question.frame_ids)), tuple(spots), objects, str(answer))
+    places = tuple(sorted(PLACES.findall(question.text)))
+    return (question.task, tuple(sorted(question.frame_ids)), tuple(spots), places, objects, str(answer))

@@ -1,6 +1,6 @@
 """Object count: how many objects of a category there are, asked over frames that show every one of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -12,25 +12,14 @@ from sightline.questions.choosing import choose, times
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, Skip, TaskOptions
 from sightline.questions.shown import Shown
-from sightline.questions.templates import plural, spoken, word
-
-ALIKE = (  # kinds that people call by each other's names: with two of them about, a count would hang on the word
-    ("table", "desk", "nightstand", "coffee table", "side table"),
-    ("stool", "pouf"),
-    ("lamp", "ceiling light"),
-    ("cushion", "pillow"),
-    ("monitor", "television"),
-    ("bin", "basket"),
-    ("cup", "bowl", "vase"),
-    ("storage", "shelf", "bookshelf", "nightstand"),
-)
+from sightline.questions.templates import plural, sounds_alike, word
 
 TEMPLATES = (
     "How many {things} are in {here}?",
     "How many {things} can you see in {here}?",
     "Count the {things} in {here}.",
     "What is the number of {things} in {here}?",
-    "Counting each one once, how many {things} does the room show in {here}?",
+    "Counting each one once, how many {things} appear in {here}?",
     "How many different {things} do you find in {here}?",
     "In {here}, how many {things} are there in total?",
     "Tell the total number of {things} in {here}.",
@@ -38,7 +27,7 @@ TEMPLATES = (
 
 
 class ObjectCount:
-    """A whole number. Every object of the category in the scan is clearly visible in at least one of the shown images."""
+    """A whole number. Every object of the category in the scan is clearly visible in at least one of the shown images, or of the video."""
 
     name: ClassVar[str] = "object_count"
     needs: ClassVar[frozenset[str]] = frozenset(("frames", "objects", "object_views"))
@@ -46,11 +35,13 @@ class ObjectCount:
         "max_frames": 4,  # more images than this make a long prompt for a small model
         "tries_per_category": 4,  # different sets of frames asked of one category
         "min_visible_share": 0.2,  # of an object's points, in the frame that counts as showing it
+        "min_count": 1,  # 2 asks of several alone, as VSI-Bench does
+        "max_object_share": 0.25,  # of the questions wanted, about one category
     }
 
     def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
         margins = margins_of(self, options)
-        shown = Shown(facts, min_visible_share=margins["min_visible_share"], options=options)
+        shown = Shown(facts, min_visible_share=margins["min_visible_share"], options=options, as_video=True)
         members: dict[str, list[int]] = {}
         for object_id in shown.object_ids:
             members.setdefault(shown.category(object_id), []).append(object_id)
@@ -58,13 +49,15 @@ class ObjectCount:
         for category in sorted(members):
             if sounds_alike(category, facts.counts):
                 yield Skip(task=self.name, scan_id=facts.scan_id, reason="another_category_sounds_alike")
+            elif len(members[category]) < margins["min_count"]:
+                yield Skip(task=self.name, scan_id=facts.scan_id, reason="too_few_to_count")
             else:
                 categories.append(category)
         candidates: list[tuple[str, tuple[int, ...]]] = []
         for index in rng.permutation(len(categories)):
             category = categories[index]
             covers = {
-                self._cover(shown, members[category], rng, most=int(margins["max_frames"]))
+                shown.cover_of(members[category], most=int(margins["max_frames"]), rng=rng)
                 for _ in range(int(margins["tries_per_category"]))
             }
             if covers == {()}:
@@ -72,17 +65,18 @@ class ObjectCount:
             candidates += [(category, cover) for cover in sorted(covers) if cover]
         candidates = [candidates[index] for index in rng.permutation(len(candidates))]
 
+        form = Number(unit="", decimals=0, high=100.0, tolerance_share=options.tolerance_share)
+
         def build(candidate: tuple[str, tuple[int, ...]]) -> Question:
             category, frames = candidate
             object_ids = members[category]
-            here = "this image" if len(frames) == 1 else "these images"
-            wording = word(self.name, TEMPLATES, rng, things=plural(category), here=here)
+            wording = word(self.name, TEMPLATES, rng, things=plural(category), here=shown.here(frames))
             return Question(
                 task=self.name,
                 scan_id=facts.scan_id,
                 frame_ids=tuple(facts.frames.frame_ids[frame] for frame in frames),
                 text=wording.text,
-                answer=Answer(format=Number(unit="", decimals=0, high=100.0), value=float(len(object_ids))),
+                answer=Answer(format=form, value=float(len(object_ids))),
                 template_id=wording.template_id,
                 evidence={
                     "count": float(len(object_ids)),
@@ -95,26 +89,14 @@ class ObjectCount:
         def is_several(candidate: tuple[str, tuple[int, ...]]) -> bool:
             return len(members[candidate[0]]) > 1  # else "one" would answer most questions
 
-        yield from choose(candidates, key=is_several, build=build, rng=rng, options=options, is_strict=True)
-
-    @staticmethod
-    def _cover(shown: Shown, object_ids: list[int], rng: np.random.Generator, *, most: int) -> tuple[int, ...]:
-        """Frames in time order that together show all objects, chosen greedily with random ties; () where `most` frames do not."""
-        clear = shown.is_clear[[shown.row_of[object_id] for object_id in object_ids]]
-        missing = np.ones(len(object_ids), dtype=bool)
-        frames: list[int] = []
-        while missing.any() and len(frames) < min(most, clear.shape[1]):
-            gains = clear[missing].sum(axis=0)
-            best = np.flatnonzero(gains == gains.max())
-            if gains.max() == 0:
-                return ()
-            frames.append(int(best[rng.integers(len(best))]))
-            missing &= ~clear[:, frames[-1]]
-        return () if missing.any() else tuple(sorted(frames))
-
-
-def sounds_alike(category: str, others: Iterable[str]) -> bool:
-    """Whether another category could be counted in by name: `chair` beside `armchair`, `table` beside `desk`."""
-    name = spoken(category)
-    alike = {one for group in ALIKE if name in group for one in group} - {name}
-    return any(one != name and (one in alike or one.endswith(name)) for one in map(spoken, others))
+        yield from choose(
+            candidates,
+            key=is_several,
+            build=build,
+            rng=rng,
+            options=options,
+            is_strict=True,
+            video_ids=shown.video_ids,
+            about=lambda candidate: (candidate[0],),
+            max_object_share=margins["max_object_share"],
+        )

@@ -1,14 +1,16 @@
 """Which objects each frame shows clearly enough to be asked about, and which frames show several of them together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from sightline.captures.capture import SceneObject
 from sightline.facts.fact import FactTable
-from sightline.questions.marks import Spot
-from sightline.questions.question import TaskOptions
+from sightline.questions.marks import Spot, dots, trouble_with
+from sightline.questions.question import Mark, TaskOptions
+from sightline.questions.templates import object_name, sounds_alike
 
 NOT_ASKED = frozenset(("wall", "floor", "ceiling", "object", "other", "unknown", "misc", "remove", "undefined"))
 MIN_SIDE_SHARE = 0.03  # of the image width and height: what is smaller can hardly be made out
@@ -26,10 +28,35 @@ class ObjectView:
     is_cut: bool  # reaches the image's edge
 
 
-class Shown:
-    """Clear views of the objects that may be asked about."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Introduced:
+    """Objects as a question's text names them, with their dots."""
 
-    def __init__(self, facts: FactTable, *, min_visible_share: float, options: TaskOptions):
+    names: tuple[str, ...]
+    marks: tuple[Mark, ...]
+
+
+def video_of(frame_count: int, options: TaskOptions) -> tuple[int, ...]:
+    """The frames that stand for the whole walk: `options.video_frames` of them, evenly spaced, both ends included; () without a video."""
+    if options.video_frames is None or not frame_count:
+        return ()
+    places = np.linspace(0.0, frame_count - 1.0, min(options.video_frames, frame_count))
+    return tuple(int(one) for one in np.round(places))
+
+
+def video_ids_of(facts: FactTable, options: TaskOptions) -> tuple[str, ...]:
+    """Frame ids of the walk's video; () without a video."""
+    return tuple(facts.frames.frame_ids[frame] for frame in video_of(len(facts.frames.frame_ids), options))
+
+
+class Shown:
+    """Clear views of the objects that may be asked about.
+
+    With `as_video`, and where `options.video_frames` is set, only the frames of the video count, every question shows all of them, and
+    objects go by their names alone: a dot stands in one frame and says nothing of the others.
+    """
+
+    def __init__(self, facts: FactTable, *, min_visible_share: float, options: TaskOptions, as_video: bool = False):
         views = facts.object_views
         if facts.objects is None or views is None:
             raise ValueError("object questions need objects and object_views")
@@ -38,15 +65,23 @@ class Shown:
         self.views: dict[tuple[int, int], ObjectView] = {}
         self.object_ids = tuple(sorted(self.objects))
         self.row_of = {object_id: row for row, object_id in enumerate(self.object_ids)}
-        self.is_clear = np.zeros((len(self.object_ids), len(facts.frames.frame_ids)), dtype=bool)
+        frame_count = len(facts.frames.frame_ids)
+        self.video = video_of(frame_count, options) if as_video else ()
+        self.video_ids = tuple(facts.frames.frame_ids[frame] for frame in self.video)
+        self.is_clear = np.zeros((len(self.object_ids), frame_count), dtype=bool)
+        in_video = frozenset(self.video)
         for row in range(len(views.object_id)):
+            if in_video and int(views.frame[row]) not in in_video:
+                continue
             view = self._view(row)
             if view is not None and view.visible_share >= min_visible_share:
                 self.views[view.object_id, view.frame] = view
                 self.is_clear[self.row_of[view.object_id], view.frame] = True
         overlapping = facts.pairs.overlap >= options.min_overlap
         self.overlapping = (facts.pairs.first[overlapping], facts.pairs.second[overlapping])
-        self.names_by_dot = options.mark_objects
+        self.names_by_dot = options.mark_objects and not self.video
+        counts = facts.counts
+        self.is_unique = {one: counts[self.category(one)] == 1 and not sounds_alike(self.category(one), counts) for one in self.object_ids}
 
     def _view(self, row: int) -> ObjectView | None:
         views = self.facts.object_views
@@ -69,13 +104,31 @@ class Shown:
         return self.objects[object_id].category
 
     def is_named(self, object_ids: Sequence[int]) -> bool:
-        """Whether each object can be told from its name: by its dot, or because it is the only one of its category in the scan."""
-        counts = self.facts.counts
-        return self.names_by_dot or all(counts[self.category(object_id)] == 1 for object_id in object_ids)
+        """Whether each object can be told from its name: by its dot, or because nothing else in the scan goes by it."""
+        return self.names_by_dot or all(self.is_unique[object_id] for object_id in object_ids)
+
+    def here(self, frames: Sequence[int]) -> str:
+        """What a text calls the images."""
+        return "these video frames" if self.video else "this image" if len(frames) == 1 else "these images"
+
+    def introduce(self, object_ids: Sequence[int], frames: Sequence[int], *, rng: np.random.Generator) -> Introduced | str:
+        """Names of objects that the frames show, and dots where they are marked; or the reason why they cannot be named."""
+        if not self.is_named(object_ids):
+            return "category_not_unique"
+        if not self.names_by_dot:
+            return Introduced(names=tuple(object_name(self.category(one), None) for one in object_ids), marks=())
+        spots = [self.best_view(one, frames).spot for one in object_ids]
+        trouble = trouble_with(spots, self.facts)
+        if trouble:
+            return trouble
+        marks = dots(spots, self.facts, rng)
+        return Introduced(names=tuple(object_name(self.category(one), mark) for one, mark in zip(object_ids, marks)), marks=marks)
 
     def frames_of(self, object_ids: Sequence[int], *, rng: np.random.Generator) -> tuple[int, ...]:
-        """One frame that shows all the objects, else two overlapping ones that show them together, in time order; () where none do."""
+        """The video, or one frame that shows all the objects, else two overlapping ones, in time order; () where none show them all."""
         clear = self.is_clear[[self.row_of[object_id] for object_id in object_ids]]
+        if self.video:
+            return self.video if clear.any(axis=1).all() else ()
         single = np.flatnonzero(clear.all(axis=0))
         if len(single):
             return (int(single[rng.integers(len(single))]),)
@@ -86,8 +139,70 @@ class Shown:
         index = together[rng.integers(len(together))]
         return int(first[index]), int(second[index])
 
+    def groups(self, *, rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Without end, rows of nameable objects that are shown together: in the video, else in one frame and in two in turn."""
+        if self.video:
+            everything = np.flatnonzero(self.is_clear.any(axis=1) & self.nameable)
+            while len(everything):
+                yield everything
+        clear = self.is_clear & self.nameable[:, None]
+        first, second = self.overlapping
+        single, several = clear.T, (clear[:, first] | clear[:, second]).T
+        kinds = [kind[kind.sum(axis=1) >= 2] for kind in (single, several)]
+        turn = 0
+        while any(len(kind) for kind in kinds) and not self.video:
+            kind = kinds[turn % 2] if len(kinds[turn % 2]) else kinds[1 - turn % 2]
+            turn += 1
+            yield np.flatnonzero(kind[rng.integers(len(kind))])
+
+    @cached_property
+    def nameable(self) -> np.ndarray:
+        """Which objects `(K,)` bool may be named in a text; rows as in `object_ids`."""
+        return np.array([self.names_by_dot or self.is_unique[one] for one in self.object_ids], dtype=bool)
+
+    def chain(self, *, most: int, rng: np.random.Generator) -> tuple[int, ...]:
+        """The video, or up to `most` frames at random of which each overlaps one drawn before it, in time order."""
+        if self.video:
+            return self.video
+        frames = [int(rng.integers(self.is_clear.shape[1]))]
+        reached = self._is_near[frames[0]].copy()
+        while len(frames) < most:
+            reached[frames] = False
+            beside = np.flatnonzero(reached)
+            if not len(beside):
+                break
+            frames.append(int(beside[rng.integers(len(beside))]))
+            reached |= self._is_near[frames[-1]]
+        return tuple(sorted(frames))
+
+    @cached_property
+    def _is_near(self) -> np.ndarray:
+        """Which frames `(F, F)` bool overlap."""
+        is_near = np.zeros((self.is_clear.shape[1],) * 2, dtype=bool)
+        is_near[self.overlapping] = is_near[self.overlapping[::-1]] = True
+        return is_near
+
+    def cover_of(self, object_ids: Sequence[int], *, most: int, rng: np.random.Generator) -> tuple[int, ...]:
+        """The video, or frames in time order that together show all objects, greedily with random ties; () where `most` frames do not."""
+        clear = self.is_clear[[self.row_of[object_id] for object_id in object_ids]]
+        if self.video:
+            return self.video if clear.any(axis=1).all() else ()
+        missing = np.ones(len(object_ids), dtype=bool)
+        frames: list[int] = []
+        while missing.any() and len(frames) < min(most, clear.shape[1]):
+            gains = clear[missing].sum(axis=0)
+            best = np.flatnonzero(gains == gains.max())
+            if gains.max() == 0:
+                return ()
+            frames.append(int(best[rng.integers(len(best))]))
+            missing &= ~clear[:, frames[-1]]
+        return () if missing.any() else tuple(sorted(frames))
+
     def together_table(self) -> np.ndarray:
-        """Which two objects `(K, K)` one frame, or two overlapping ones, show together; rows as in `object_ids`."""
+        """Which two objects `(K, K)` the video, one frame, or two overlapping ones show together; rows as in `object_ids`."""
+        if self.video:
+            is_shown = self.is_clear.any(axis=1)
+            return is_shown[:, None] & is_shown[None, :]
         clear = self.is_clear.astype(np.float32)
         near = np.eye(clear.shape[1], dtype=np.float32)
         near[self.overlapping] = near[self.overlapping[::-1]] = 1.0

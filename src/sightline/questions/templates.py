@@ -1,6 +1,6 @@
 """Wording: templates drawn at random, object names with their dots, plurals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,17 @@ from sightline.questions.question import Mark
 
 _PLURALS = {"shelf": "shelves", "bookshelf": "bookshelves", "knife": "knives", "person": "people", "child": "children", "mouse": "mice"}
 _CAPITALS = {"tv": "TV", "tvs": "TVs"}
+ALIKE = (  # kinds that people call by each other's names: with two of them about, a count or a reference would hang on the word
+    ("table", "desk", "nightstand", "coffee table", "side table"),
+    ("stool", "pouf"),
+    ("lamp", "ceiling light"),
+    ("cushion", "pillow"),
+    ("monitor", "television", "tv"),
+    ("sofa", "couch"),
+    ("bin", "basket"),
+    ("cup", "bowl", "vase"),
+    ("storage", "shelf", "bookshelf", "nightstand"),
+)
 _SINGULAR_ENDINGS = ("ss", "us", "is")  # other words in s are plural already: stairs, curtains, toy blocks
 
 
@@ -54,3 +65,10 @@ def plural(category: str) -> str:
 def object_name(category: str, mark: Mark | None) -> str:
     """`the chair (red dot)`, or `the chair` where nothing is marked."""
     return f"the {spoken(category)}" + (f" ({mark.colour} dot)" if mark else "")
+
+
+def sounds_alike(category: str, others: Iterable[str]) -> bool:
+    """Whether another category could be meant by the name: `armchair` by `chair`, `desk` by `table`."""
+    name = spoken(category).lower()
+    alike = {one for group in ALIKE if name in group for one in group} - {name}
+    return any(one != name and (one in alike or one.endswith(name)) for one in (spoken(other).lower() for other in others))

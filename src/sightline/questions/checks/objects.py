@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sightline.questions.checks.checker import Checker, WrongError, expect_number, expect_option, one_of
+from sightline.questions.checks.checker import Checker, WrongError, expect_number
 from sightline.questions.question import Question
 
-HEIGHT = re.compile(r"\b(tall|height|high)\b")
 LONGEST = re.compile(r"\b(longest|largest)\b")
 
 
@@ -30,21 +29,15 @@ def object_count(checker: Checker, question: Question) -> None:
 
 
 def object_size(checker: Checker, question: Question) -> None:
+    """The longest edge between neighbouring corners of the box; the text must not ask for another side."""
     box = checker.object_of[question.object_ids[0]].box
     corners_world = np.array(list(corners(box.world_from_object, box.size_m)))
-    if one_of(question.text.lower(), HEIGHT, LONGEST):
-        found_m = float(np.ptp(corners_world[:, 2]))
-    else:
-        found_m = max(float(np.linalg.norm(corners_world[0] - corners_world[index])) for index in (1, 2, 4))
-    expect_number(question, found_m * 100.0)
+    if not LONGEST.search(question.text.lower()):
+        raise WrongError("the text does not say what is asked")
+    expect_number(question, 100.0 * max(float(np.linalg.norm(corners_world[0] - corners_world[index])) for index in (1, 2, 4)))
 
 
 def corners(world_from_object: np.ndarray, size_m: np.ndarray) -> Iterator[np.ndarray]:
     for index in range(8):
         signs = np.array([index & 1, index >> 1 & 1, index >> 2 & 1]) - 0.5
         yield world_from_object[:3, :3] @ (signs * size_m) + world_from_object[:3, 3]
-
-
-def relative_direction(checker: Checker, question: Question) -> None:
-    ahead_m, left_m = checker.plan_sides(question)
-    expect_option(question, f"{'front' if ahead_m > 0 else 'back'}-{'left' if left_m > 0 else 'right'}")
