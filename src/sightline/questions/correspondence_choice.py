@@ -1,6 +1,7 @@
 """Correspondence choice: which of four lettered dots in image 2 stands on the same surface point as the dot in image 1."""
 
 from collections.abc import Mapping
+from math import sqrt
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from sightline.answers.answer import Answer
 from sightline.answers.word import Word
 from sightline.facts.fact import FactTable
-from sightline.questions.correspondence_pairs import SCORING_RADIUS_SHARE, usable_matches
+from sightline.questions.correspondence_pairs import usable_matches
 from sightline.questions.correspondence_places import APART_SHARE, WRONG, lay_out
 from sightline.questions.frame_pairs import overlap_bins
 from sightline.questions.margins import margins_of
@@ -74,7 +75,7 @@ class CorrespondenceChoice(IndexedTask):
             num_frames=len(facts.frames.frame_ids),
         )
         chosen = index[picked.index]
-        letter = rng.permutation(np.arange(len(chosen)) % len(LETTERS))  # each one right equally often
+        letter = rng.permutation((np.arange(len(chosen)) + rng.integers(len(LETTERS))) % len(LETTERS))  # each one right equally often
         places_uv = np.concatenate([matches.second_uv[chosen, None], layouts.wrong_uv[chosen]], axis=1)
         right_first = (np.arange(len(LETTERS)) - letter[:, None]) % len(LETTERS)  # the wrong ones follow it in turn, D before A
         places_uv = np.take_along_axis(places_uv, right_first[..., None], axis=1)
@@ -104,14 +105,16 @@ class CorrespondenceChoice(IndexedTask):
             _, template, letter, colours, first, second, u_16, v_16, low, high = row[:10]
             colour, first_id, second_id = COLOURS[colours], scan.frame_ids[first], scan.frame_ids[second]
             width, height = scan.widths[second], scan.heights[second]
-            across, down = width / STEPS, height / STEPS
-            places = (low & 0xFFFFFF, low >> 24 & 0xFFFFFF, low >> 48 | (high & 0xFF) << 16, high >> 8)
-            spots = [((one & 0xFFF) * across, (one >> 12) * down) for one in places]
-            right_u, right_v = spots[letter]
-            nearest_px2 = min([(u - right_u) ** 2 + (v - right_v) ** 2 for u, v in spots if u != right_u or v != right_v])
-            (a_u, a_v), (b_u, b_v), (c_u, c_v), (d_u, d_v) = spots
-            copied_u, copied_v = (u_16 / 16.0 + 0.5) / scan.widths[first] * width, (v_16 / 16.0 + 0.5) / scan.heights[first] * height
-            moved_px = ((right_u + 0.5 - copied_u) ** 2 + (right_v + 0.5 - copied_v) ** 2) ** 0.5
+            across, down, u_px, v_px = width / STEPS, height / STEPS, u_16 / 16.0, v_16 / 16.0
+            a_u, a_v = (low & 0xFFF) * across, (low >> 12 & 0xFFF) * down
+            b_u, b_v = (low >> 24 & 0xFFF) * across, (low >> 36 & 0xFFF) * down
+            c_u, c_v = (low >> 48 & 0xFFF) * across, (low >> 60 | (high & 0xFF) << 4) * down
+            d_u, d_v = (high >> 8 & 0xFFF) * across, (high >> 20) * down
+            spots = [(a_u, a_v), (b_u, b_v), (c_u, c_v), (d_u, d_v)]
+            right_u, right_v = spots.pop(letter)
+            nearest_px2 = min([(u - right_u) ** 2 + (v - right_v) ** 2 for u, v in spots])
+            copied_u, copied_v = (u_px + 0.5) / scan.widths[first] * width - 0.5, (v_px + 0.5) / scan.heights[first] * height - 0.5
+            moved_px2 = (right_u - copied_u) ** 2 + (right_v - copied_v) ** 2
             return Question(
                 task="correspondence_choice",
                 scan_id=scan.scan_id,
@@ -120,14 +123,13 @@ class CorrespondenceChoice(IndexedTask):
                 answer=answers[letter],
                 template_id=template_ids[template],
                 evidence={
-                    "nearest_wrong_share": round(nearest_px2**0.5 / width, 4),
+                    "nearest_wrong_share": round(sqrt(nearest_px2) / width, 4),
                     "least_apart_share": APART_SHARE,
-                    "moved_share": round(moved_px / width, 4),
+                    "moved_share": round(sqrt(moved_px2) / width, 4),
                     "min_moved_share": margin_share,
-                    "scoring_radius_share": SCORING_RADIUS_SHARE,
                 },
                 marks=(
-                    Mark(frame_id=first_id, u_px=u_16 / 16.0, v_px=v_16 / 16.0, colour=colour),
+                    Mark(frame_id=first_id, u_px=u_px, v_px=v_px, colour=colour),
                     Mark(frame_id=second_id, u_px=a_u, v_px=a_v, colour=colour, label="A"),
                     Mark(frame_id=second_id, u_px=b_u, v_px=b_v, colour=colour, label="B"),
                     Mark(frame_id=second_id, u_px=c_u, v_px=c_v, colour=colour, label="C"),

@@ -23,11 +23,6 @@ def are_whole(uv: np.ndarray, size_px: np.ndarray) -> np.ndarray:
     return ((uv >= border_px) & (uv <= size_px - 1 - border_px)).all(axis=1)
 
 
-def are_apart(first_uv: np.ndarray, second_uv: np.ndarray, size_px: np.ndarray) -> np.ndarray:
-    """Which dots `(N, 2)` do not touch the others `(N, 2)` of the same images."""
-    return np.hypot(*(first_uv - second_uv).T) >= APART_SHARE * size_px[:, 0]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spot:
     """A pixel that wants a dot."""

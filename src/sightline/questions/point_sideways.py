@@ -11,9 +11,9 @@ from sightline.questions.single_points import SinglePointTask
 TEMPLATES = (
     "How far to the {side} of the camera's line of sight is {point}?",
     "How far to the {side} of straight ahead is {point}, seen from the camera?",
-    "From the camera, how far to the {side} would you step to have {point} straight ahead?",
+    "From where the camera is, how far to the {side} would you step to have {point} straight ahead?",
     "What is the sideways distance of {point}, to the {side} of straight ahead?",
-    "Seen from the camera, {point} lies to the {side}. How far, measured sideways?",
+    "Seen from the camera, {point} lies to the {side} of straight ahead. How far, measured sideways?",
     "Measured sideways from the camera's line of sight, how far to the {side} is {point}?",
     "By how much is {point} off to the {side} of the viewing direction?",
     "The camera looks straight ahead. How far to the {side} of that line is {point}?",
