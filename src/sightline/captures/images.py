@@ -77,7 +77,20 @@ def depth_m_from_stored(stored: np.ndarray, *, depth_scale_m: float) -> np.ndarr
 
 
 def read_uint16(path: Path) -> np.ndarray:
-    """`(H, W)` uint16 of a 16-bit single-channel PNG."""
+    """`(H, W)` uint16 of a 16-bit single-channel PNG. Raises CaptureError: missing, damaged, of another kind."""
+    from sightline.captures.png16 import (  # compiled code is loaded by the first such image, not by every command
+        DamagedPngError,
+        read_plain_png16,
+    )
+
+    try:
+        values = read_plain_png16(path.read_bytes(), max_pixels=MAX_PIXELS)
+    except DamagedPngError as error:
+        raise CaptureError(f"{path}: expected a whole image, found a truncated or damaged one ({error})") from error
+    except OSError:
+        values = None  # what is wrong with the file is said below
+    if values is not None:
+        return values
     with _open(path) as image:
         if image.mode not in ("I;16", "I", "I;16B"):
             raise CaptureError(f"{path}: expected a 16-bit single-channel PNG, found mode {image.mode}")
