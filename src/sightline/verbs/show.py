@@ -1,4 +1,4 @@
-"""Verbs that show: demo, report, view, cards."""
+"""Verbs that show: demo, report, view, cards, browse."""
 
 from pathlib import Path
 from typing import Annotated
@@ -81,3 +81,16 @@ def cards(
     samples = read_samples(dataset, tasks=chosen_tasks(tasks) if tasks else None)
     paths = write_cards(samples, chosen, out, per_task=per_task, kind=kind)
     typer.echo(f"{len(paths)} pictures in {out}")
+
+
+def browse(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a data set.")],
+    out: Annotated[Path | None, typer.Argument(help="Folder of the browser. Default: DATASET/browser.")] = None,
+    per_task: Annotated[int | None, typer.Option(min=1, help="At most N questions of each task, spread over scans. Default: all.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Scene store. Default: the one the data set was made from.")] = None,
+) -> None:
+    """Write a browser of all questions: a folder whose page opens from disk, with filters, marks, answers and check values."""
+    from sightline.reports.browser import write_browser
+
+    made = write_browser(dataset, out or dataset / "browser", store=store, per_task=per_task)
+    typer.echo(f"{made.page}  ({made.questions} questions over {made.frames} frames)")
