@@ -419,3 +419,31 @@ def test_every_unit_scale_and_difficulty_is_confirmed(task):
 
 def test_the_tasks_are_listed():
     assert {*POINT_TASKS, *PAIR_TASKS, *MATCH_TASKS, "dot_position"} <= set(TASKS)
+
+
+# The control
+
+
+@pytest.mark.parametrize(
+    ("u_px", "v_px", "wanted"), [(60, 40, "upper left"), (260, 40, "upper right"), (60, 200, "lower left"), (260, 200, "lower right")]
+)
+def test_a_dot_is_in_the_quarter_where_it_is_drawn(u_px, v_px, wanted):
+    facts = one_image([[u_px, v_px], [160, 20], [160, 220]], [2.0, 2.0, 2.0])  # the other two are on a middle line and not asked about
+    for seed in range(4):
+        (question,) = ask(facts, "dot_position", seed=seed).questions
+        assert question.answer.format.option_of(question.answer.value) == wanted and len(question.marks) == 3
+        assert (question.marks[0].u_px, question.marks[0].v_px) == (u_px, v_px) and f"{question.marks[0].colour} " in question.text
+
+
+def test_each_letter_and_each_quarter_is_right_equally_often():
+    asked = ask(facts_of(ring_of_cameras(8), None, points=point_facts(ring_of_cameras(8), per_frame=30)), "dot_position").questions
+    assert Counter(one.answer.value for one in asked) == dict.fromkeys("ABCD", 10)
+    assert set(Counter(one.answer.format.option_of(one.answer.value) for one in asked).values()) == {10}
+
+
+@pytest.mark.parametrize(
+    ("uv", "reason"), [([[60, 40], [160, 20]], "too_few_points_in_image"), ([[60, 40], [70, 42], [62, 60]], "dots_too_close_in_image")]
+)
+def test_a_dot_without_two_others_apart_from_it_is_not_asked_about(uv, reason):
+    result = ask(one_image(uv, [2.0] * len(uv)), "dot_position")
+    assert result.questions == () and result.skip_counts == {"dot_position": {reason: len(uv)}}
