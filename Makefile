@@ -4,17 +4,22 @@ VENV   ?= .venv
 OUT    ?= out/demo
 TORCH  ?= torch==2.13.0
 SLURM  ?= /tmp/sightline-slurm
+SLOW   ?= /tmp/sightline-slow
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 FORMATS := $(VENV)/.formats
 
-.PHONY: demo test cluster-test lint format bench docs clean
+.PHONY: demo test slow-test cluster-test lint format bench pictures docs clean
 
 demo: $(READY)
 	$(BIN)/sightline demo $(OUT)
 
 test: $(READY) $(FORMATS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Exports read back by the libraries they are for, each in an environment of its own below $(SLOW), made on the first run.
+slow-test: $(READY)
+	SIGHTLINE_SLOW=$(SLOW) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -rs
 
 # A real Slurm of one node and a Ray of two. Needs root and slurm-wlm (apt-get install slurm-wlm).
 cluster-test: $(READY)
@@ -39,6 +44,14 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python bench/facts.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/correspondences.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/scaling.py
+
+# The pictures of docs/tasks: one question of every kind, asked about procedural flats.
+pictures: $(READY)
+	$(BIN)/sightline rooms out/pictures/rooms --num-scans 8 --seed 5 width=480 height=360 second_pass=true
+	$(BIN)/sightline import out/pictures/rooms out/pictures/store
+	$(BIN)/sightline measure out/pictures/store
+	$(BIN)/sightline generate out/pictures/store out/pictures/data
+	$(BIN)/sightline cards out/pictures/data docs/pictures/tasks --per-task 1 --kind jpg
 
 docs: $(READY)
 	$(BIN)/mkdocs build --strict --site-dir site

@@ -11,6 +11,7 @@ CATALOGS = {
     "READERS": "sightline.captures",
     "TASKS": "sightline.questions",
     "ANSWER_FORMATS": "sightline.answers",
+    "EXPORTS": "sightline.samples",
     "EXECUTORS": "sightline.execution",
     "ENCODERS": "sightline.models",
     "FUSIONS": "sightline.models",

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from sightline import __version__
 from sightline.errors import SightlineError
-from sightline.verbs import data, facts, model, show, slurm
+from sightline.verbs import data, export, facts, model, show, slurm
 
 
 class Verbs(TyperGroup):
@@ -47,6 +47,7 @@ app.command(name="import")(data.import_scans)
 app.command()(data.measure)
 app.command()(facts.facts)
 app.command()(data.generate)
+app.command()(export.export)
 app.add_typer(slurm.app, name="slurm")
 app.command()(model.train)
 app.command()(model.evaluate)
@@ -55,6 +56,7 @@ app.command()(model.ask)
 app.command()(show.report)
 app.command()(show.view)
 app.command()(show.cards)
+app.command()(show.browse)
 
 
 def main() -> None:
