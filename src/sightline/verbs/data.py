@@ -175,6 +175,8 @@ def generate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
     held_out_share: Annotated[float, typer.Option(help="Share of places kept for evaluation.")] = 0.25,
+    index: Annotated[bool, typer.Option("--index", help="Write OUT/index too: 24 bytes per question, worded when read.")] = False,
+    index_only: Annotated[bool, typer.Option("--index-only", help="Keep questions that an index can hold in OUT/index alone.")] = False,
     workers: Workers = None,
     executor: Executor = "local",
     address: Address = None,
@@ -190,6 +192,7 @@ def generate(
     from sightline.questions.question import TaskOptions
     from sightline.samples.benchmark_files import write_benchmark
     from sightline.samples.generate import finish_dataset, generate_scan
+    from sightline.samples.index import Index, is_indexed
     from sightline.samples.preset import read_preset
     from sightline.samples.shards import read_samples
     from sightline.scenes.store import SceneStore
@@ -199,6 +202,9 @@ def generate(
     names = list(asked.tasks) if asked and not tasks else chosen_tasks(tasks)
     options = as_mapping(build(TaskOptions, with_overrides(asked.options if asked else {}, overrides or []), where="generate"))
     per_task = benchmark if benchmark is not None else asked.benchmark_per_task if asked else 0
+    if index_only and per_task:
+        raise ConfigError("--index-only, --benchmark: expected one of them; a benchmark is written from Parquet. Fix: --index")
+    how_indexed = "only" if index_only else "beside" if index else "none"
     scan_ids = measurable(store, some_scans(store, limit))
     scenes = SceneStore(store)
     places = {scan_id: scenes.read(scan_id).place_id for scan_id in scan_ids}
@@ -215,19 +221,28 @@ def generate(
     expect_one_visibility(facts, store=store)
     if asked and asked.strict_facts and not all(marker["options"].get("strict", False) for marker in facts.values()):
         raise DataError(f"{store}: preset '{preset}' asks facts of strict visibility. Fix: sightline measure {store} --strict")
-    made_from = fingerprint([facts, names, seed, options])
+    made_from = fingerprint([facts, names, seed, options, *([how_indexed] if how_indexed != "none" else [])])
     results: dict[str, Any] = {}
     for split, scans in splits.items():
         outputs = {scan_id: out / "parts" / f"{scan_id}.parquet" for scan_id in how.of(scans)}
         arguments = {"store": str(store), "out": str(out), "tasks": names, "split": split, "seed": seed, "options": options}
+        arguments["index"] = how_indexed
         if outputs:
             results |= run_stage(f"generate_{split}", generate_scan, outputs, arguments, out=out, made_from=made_from, how=how)
     if how.shard is not None:
         typer.echo(f"shard {how.part}: {len(results)} of {len(scan_ids)} scans in {out}; the data set is whole after `--merge`")
         return
-    finish_dataset(out, store=store, scan_ids=scan_ids, results=results, seed=seed, options=options)
-    samples = read_samples(out)
-    check_no_leak(samples, scenes)
+    finish_dataset(out, store=store, scan_ids=scan_ids, results=results, seed=seed, options=options, index=how_indexed)
+    samples = read_samples(out) if any((out / "data").glob("*.parquet")) else []
+    indexed = []
+    if how_indexed != "none":
+        with Index.open(out) as rows:
+            indexed = rows.first_of_each_scan()
+            typer.echo(f"{len(rows)} questions in {out / 'index'}")
+        plain = [name for name in names if not is_indexed(name)]
+        if plain:
+            typer.echo(f"  in Parquet alone: {', '.join(plain)}")
+    check_no_leak([*samples, *indexed], scenes)
     typer.echo(f"{len(samples)} questions in {out} ({told}); train and held-out share no scan, place or image")
     if per_task:
         counts = write_benchmark(out, [sample for sample in samples if sample.split == "held_out"], per_task=per_task)
