@@ -219,6 +219,10 @@ def test_no_object_dominates():
     for seed in range(3):
         counts = Counter(one.object_ids[0] for one in asked(FACTS, "object_height", seed=seed, max_per_frame=40).questions)
         assert counts.total() == 40 and max(counts.values()) <= 6
+    few = Counter(
+        one.object_ids[0] for one in asked(FACTS, "object_height", margins={"max_object_share": 0.05}, max_per_frame=40).questions
+    )
+    assert set(few.values()) == {2} and len(few) == 10
     free = asked(FACTS, "object_height", margins={"max_object_share": 1.0}, max_per_frame=40)
     assert "object_asked_often_enough" not in free.skip_counts.get("object_height", {}) and len(free.questions) == 40
 
