@@ -19,6 +19,7 @@ class DataRecipe:
     tasks: tuple[str, ...] = ()  # empty: all
     scans: tuple[str, ...] = ()  # empty: all of the split
     per_task: int | None = None  # the first so many of each task, in the order of the data set's own shuffle
+    allow_benchmark_scenes: bool = False  # train knowingly on scans that benchmarks ask about
     blind: bool = False  # show no image at all: what can be guessed from the words
     image_width: int = 128
     image_height: int = 96

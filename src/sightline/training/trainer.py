@@ -21,6 +21,7 @@ from sightline.models.model import FUSIONS, PRESETS, SpatialVLForConditionalGene
 from sightline.models.processor import SpatialVLProcessor
 from sightline.models.sample_encoder import SampleEncoder
 from sightline.models.tokenizer import train_tokenizer
+from sightline.samples.benchmark_guard import refuse_guarded
 from sightline.samples.sample import Sample
 from sightline.samples.shards import read_samples
 from sightline.training.checkpoint import TrainingState, newest_state, save_state
@@ -70,6 +71,9 @@ def chosen_samples(recipe: DataRecipe) -> list[Sample]:
         raise DataError("recipe: data.samples and data.scenes: expected a generated data set and its scene store, found an empty path")
     samples = list(read_samples(Path(recipe.samples), split=recipe.split, tasks=list(recipe.tasks) or None))
     known = {sample.scan_id for sample in samples}
+    if not recipe.allow_benchmark_scenes:
+        places = {sample.scan_id: sample.place_id for sample in samples if not recipe.scans or sample.scan_id in recipe.scans}
+        refuse_guarded(places, fix="generate with --benchmark-scenes hold-out, or set data.allow_benchmark_scenes=true knowingly")
     for scan_id in recipe.scans:
         if scan_id not in known:
             raise DataError(f"recipe: data.scans: '{scan_id}' has no question of split '{recipe.split}' in {recipe.samples}")

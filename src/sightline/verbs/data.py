@@ -173,6 +173,10 @@ def generate(
     benchmark: Annotated[
         int | None, typer.Option(help="Held-out questions per subtask in OUT/benchmark; as the preset says, else 0.")
     ] = None,
+    benchmark_scenes: Annotated[
+        str, typer.Option(help="Scans that benchmarks ask about: refuse, hold-out or allow in training.")
+    ] = "refuse",
+    more_benchmark_scenes: Annotated[Path | None, typer.Option(help="YAML with lists of such scans of your own.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same questions.")] = 0,
     held_out_share: Annotated[float, typer.Option(help="Share of places kept for evaluation.")] = 0.25,
     index: Annotated[bool, typer.Option("--index", help="Write OUT/index too: 24 bytes per question, worded when read.")] = False,
@@ -209,6 +213,7 @@ def generate(
     scenes = SceneStore(store)
     places = {scan_id: scenes.read(scan_id).place_id for scan_id in scan_ids}
     split_of = split_places(sorted(set(places.values())), held_out_share=held_out_share, seed=seed)
+    split_of |= held_out_places(places, benchmark_scenes, split_of, more=more_benchmark_scenes)
     splits = {split: [scan_id for scan_id in scan_ids if split_of[places[scan_id]] == split] for split in ("train", "held_out")}
     told = ", ".join(f"{len(scans)} scans for {split}" for split, scans in splits.items())
     if dry_run:
@@ -252,6 +257,18 @@ def generate(
             typer.echo(f"  fewer than {per_task}: {short}")
     for reason, count in sorted(skips_of(results).items(), key=lambda pair: -pair[1]):
         typer.echo(f"  skipped {count:6d}  {reason}")
+
+
+def held_out_places(places: Mapping[str, str], how: str, split_of: Mapping[str, str], *, more: Path | None) -> dict[str, str]:
+    """Places that have to move to the held-out split because a benchmark asks about them; DataError where they are refused."""
+    from sightline.samples.benchmark_guard import guarded, refuse_guarded
+
+    if how not in ("refuse", "hold-out", "allow"):
+        raise ConfigError(f"--benchmark-scenes: expected refuse, hold-out or allow, found '{how}'")
+    training = {scan_id: place for scan_id, place in places.items() if split_of[place] == "train"}
+    if how == "refuse":
+        refuse_guarded(training, fix="--benchmark-scenes hold-out keeps them out of training, allow trains on them knowingly", more=more)
+    return {places[one.scan_id]: "held_out" for one in guarded(training, more=more)} if how == "hold-out" else {}
 
 
 def skips_of(results: Mapping[str, Any]) -> dict[str, int]:
