@@ -13,7 +13,7 @@ from sightline.questions.choosing import Letters, choose
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, Skip, TaskOptions
 from sightline.questions.shown import Shown
-from sightline.questions.templates import spoken, word
+from sightline.questions.templates import object_name, spoken, word
 
 TRIED_PER_QUESTION = 15  # sequences of images drawn
 ORDERED = 4  # objects put into order, and as many orders to choose from
@@ -136,7 +136,7 @@ class AppearanceOrder:
         # Any other order is equally likely: wrong orders made by small changes of the right one would give it away as their middle.
         wrong = [others[index] for index in rng.choice(len(others), size=ORDERED - 1, replace=False)]
         choice = letters.choice(right, wrong, order=sorted(orders))
-        mentioned = [f"the {names[index]}" for index in rng.permutation(ORDERED)]
+        mentioned = [object_name(shown.category(one.object_ids[index]), None) for index in rng.permutation(ORDERED)]
         things = f"{', '.join(mentioned[:-1])} and {mentioned[-1]}"
         wording = word(self.name, TEMPLATES, rng, here=shown.here(one.frames), things=things)
         return Question(

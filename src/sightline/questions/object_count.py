@@ -12,7 +12,7 @@ from sightline.questions.choosing import choose, times
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, Skip, TaskOptions
 from sightline.questions.shown import Shown
-from sightline.questions.templates import plural, sounds_alike, word
+from sightline.questions.templates import is_plural, plural, sounds_alike, word
 
 TEMPLATES = (
     "How many {things} are in {here}?",
@@ -49,6 +49,8 @@ class ObjectCount:
         for category in sorted(members):
             if sounds_alike(category, facts.counts):
                 yield Skip(task=self.name, scan_id=facts.scan_id, reason="another_category_sounds_alike")
+            elif is_plural(category):
+                yield Skip(task=self.name, scan_id=facts.scan_id, reason="name_is_of_several")  # one heap of toy blocks: how many?
             elif len(members[category]) < margins["min_count"]:
                 yield Skip(task=self.name, scan_id=facts.scan_id, reason="too_few_to_count")
             else:

@@ -12,7 +12,7 @@ from sightline.questions.choosing import Letters, choose
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, Skip, TaskOptions
 from sightline.questions.shown import Shown
-from sightline.questions.templates import spoken, word
+from sightline.questions.templates import object_name, spoken, word
 
 TRIED_PER_QUESTION = 30  # sets of five drawn: in most, two are nearly equally far
 OFFERED = 4  # options
@@ -121,7 +121,7 @@ class RelativeDistance:
     ) -> Question:
         right, *wrong = (spoken(shown.category(one)) for one in nearest.by_distance)
         choice = letters.choice(right, wrong, order=sorted((right, *wrong)))
-        wording = word(self.name, TEMPLATES, rng, x=f"the {spoken(shown.category(nearest.main))}")
+        wording = word(self.name, TEMPLATES, rng, x=object_name(shown.category(nearest.main), None))
         first_m, second_m = nearest.gaps_m[:2]
         return Question(
             task=self.name,

@@ -31,7 +31,7 @@ TEMPLATES = (
     "How big is {what}, measured by its floor?",
     "How much floor does {what} have, furniture or not?",
     "What area does the floor of {what} cover, from wall to wall?",
-    "Tell the size of {what} as its floor area.",
+    "Going by its floor, how large is {what}?",
     "If {what} were empty, how large would its floor be?",
 )
 

@@ -62,9 +62,15 @@ def plural(category: str) -> str:
     return " ".join([*before, many])
 
 
+def is_plural(category: str) -> bool:
+    """Whether a category's name is plural already: stairs, curtains, toy blocks."""
+    last = spoken(category).split()[-1]
+    return last in _PLURALS.values() or (last.endswith("s") and last not in _CAPITALS.values() and not last.endswith(_SINGULAR_ENDINGS))
+
+
 def object_name(category: str, mark: Mark | None) -> str:
-    """`the chair (red dot)`, or `the chair` where nothing is marked."""
-    return f"the {spoken(category)}" + (f" ({mark.colour} dot)" if mark else "")
+    """`the chair (red dot)`, or `the chair` where nothing is marked; `the set of stairs`, so that every sentence can say `is`."""
+    return f"the {'set of ' if is_plural(category) else ''}{spoken(category)}" + (f" ({mark.colour} dot)" if mark else "")
 
 
 def sounds_alike(category: str, others: Iterable[str]) -> bool:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sightline.questions.checks.checker import Checker, WrongError, expect_number
+from sightline.questions.checks.checker import UNITS_PER_M, Checker, WrongError, expect_number
 from sightline.questions.question import Question
 
 LONGEST = re.compile(r"\b(longest|largest)\b")
 
 
 def object_distance(checker: Checker, question: Question) -> None:
-    expect_number(question, checker.box_gap_m(*question.object_ids))
+    expect_number(question, checker.box_gap_m(*question.object_ids) * UNITS_PER_M[question.answer.format.unit])
 
 
 def object_count(checker: Checker, question: Question) -> None:

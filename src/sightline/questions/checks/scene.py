@@ -61,7 +61,7 @@ def relative_distance(checker: Checker, question: Question) -> None:
     named = _objects_by_name(checker)
     before = question.text.split(" A. ")[0].lower()
     main = checker.object_of[question.object_ids[0]]
-    if f"the {_spoken(main.category)}" not in before:
+    if not re.search(rf"the (set of )?{re.escape(_spoken(main.category))}\b", before):
         raise WrongError(f"the text does not name the {main.category}")
     gaps_m = {option: checker.box_gap_m(main.object_id, _only(named, option)) for option in question.answer.format.options}
     expect_option(question, min(gaps_m, key=gaps_m.__getitem__))
@@ -73,7 +73,7 @@ def appearance_order(checker: Checker, question: Question) -> None:
     said = said_option(question).split(", ")
     wanted = {_only(named, name): name for name in said}
     before = question.text.split(" A. ")[0].lower()
-    if any(f"the {name.lower()}" not in before for name in said):
+    if any(not re.search(rf"the (set of )?{re.escape(name.lower())}\b", before) for name in said):
         raise WrongError("the text does not name the four objects")
     views, found = checker.facts.object_views, []
     for frame_id in question.frame_ids:
