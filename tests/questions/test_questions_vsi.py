@@ -488,6 +488,8 @@ def test_a_room_of_which_little_was_seen_is_not_asked_for_and_neither_is_a_sum_w
     assert {one.answer.text for one in questions(facts, "room_size")} == {"12.0"}
     assert skips(facts, "room_size") == {"room_not_seen_whole": 1}
     assert questions(facts, "room_size", video_frames=8) == []
+    larger = flat_facts(seen=(False, True))  # 20 of 32 m2 is more than half, but the other room was not seen at all
+    assert questions(larger, "room_size", video_frames=8, extra={"room_size": {"min_seen_share": 0.5}}) == []
 
 
 def test_the_seen_share_of_a_room_is_the_hull_of_its_points_over_its_own():
