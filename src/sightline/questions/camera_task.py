@@ -15,6 +15,7 @@ from sightline.questions.question import TaskOptions
 from sightline.questions.rows import IndexedTask, Selected, to_hundred_thousandths_deg, to_hundredths_mm, to_ten_thousandths
 
 SMALLEST_M = 0.01  # steps below it share the lowest bin of lengths
+MOST_OVER = 1.5  # few even questions beat many lopsided ones
 LENGTH_BINS = 64  # bins of 30 % up from SMALLEST_M reach beyond any building
 
 
@@ -58,6 +59,10 @@ class CameraTask(IndexedTask):
             num_frames=len(facts.frames.frame_ids),
         )
         chosen = fair[picked.index]
+        if options.balance and found.word is not None:
+            even = _while_even(found.word[chosen])
+            skips["other_word_ran_out"] = len(chosen) - even
+            chosen = chosen[:even]
         rows = self.rows(
             len(chosen),
             template=rng.integers(len(self.TEMPLATES), size=len(chosen)),
@@ -72,6 +77,15 @@ class CameraTask(IndexedTask):
     @property
     def template_ids(self) -> tuple[str, ...]:
         return tuple(f"{self.name}.{index}" for index in range(len(self.TEMPLATES)))
+
+
+def _while_even(word: np.ndarray) -> int:
+    """How many of the words `(K,)` (0 or 1) come before one of them is half as often again as the other; all where there is only one."""
+    ahead = np.cumsum(word == 1), np.cumsum(word == 0)
+    if not len(word) or min(ahead[0][-1], ahead[1][-1]) == 0:
+        return len(word)
+    uneven = np.flatnonzero(np.maximum(*ahead) > MOST_OVER * np.minimum(*ahead) + 1.0)
+    return int(uneven[0]) if len(uneven) else len(word)
 
 
 def length_bins(lengths_m: np.ndarray) -> np.ndarray:
