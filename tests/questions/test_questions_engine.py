@@ -6,10 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from handmade_facts import handmade_facts
+from handmade_situations import wrong_answers
 from scipy.stats import chisquare
 
 from sightline.answers.answer import Answer
+from sightline.answers.box import Box
+from sightline.answers.box3d import Box3d
 from sightline.answers.choice import Choice
+from sightline.answers.image_set import ImageSet
 from sightline.answers.point import Point
 from sightline.answers.vector import Vector
 from sightline.answers.word import Word
@@ -160,6 +164,9 @@ def corrupted(question, rng):
     if isinstance(form, Point):
         x, y = form.to_px(value)
         return replace(question, answer=Answer(format=form, value=form.from_px((x + 0.2 * form.width) % form.width, y)))
+    if isinstance(form, Box | Box3d | ImageSet):
+        wrong = wrong_answers(question)
+        return wrong[rng.integers(len(wrong))]
     step = 10.0**-form.decimals * rng.choice([-1, 1]) * rng.integers(1, 5)
     if isinstance(form, Vector):
         place, said = rng.integers(len(value)), form.parse(form.render(value))

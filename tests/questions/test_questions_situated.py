@@ -223,18 +223,18 @@ def test_plants_that_no_image_shows_are_not_asked_about():
 @pytest.mark.parametrize("task", [*RELATIONS, *SITUATED])
 def test_planted_errors_are_found(task):
     planted = found = 0
-    for seed in range(3):
+    for seed in range(3 if task in RELATIONS else 1):
         for one in ask_all(FACTS, [task], seed=seed, options=TaskOptions()).questions:
             wrong = wrong_answers(one)
             planted += len(wrong)
             found += len(check_all(wrong, FACTS))
-    assert planted > 90 and found == planted
+    assert planted >= 40 and found == planted
 
 
 @pytest.mark.parametrize("task", ["object_left_right", "object_up_down", "object_near_far", "situated_direction", "situated_distance"])
 def test_objects_in_exchanged_roles_are_found(task):
     """Two situations that differ in who is faced may share their answer: of those many, not all, are found."""
-    asked = [one for seed in range(3) for one in ask_all(FACTS, [task], seed=seed, options=TaskOptions()).questions]
+    asked = [one for seed in range(2) for one in ask_all(FACTS, [task], seed=seed, options=TaskOptions()).questions]
     first_two = [(one.object_ids[1], one.object_ids[0], *one.object_ids[2:]) for one in asked]
     exchanged = [replace(one, object_ids=ids, marks=()) for one, ids in zip(asked, first_two)]
     found = len(check_all(exchanged, FACTS))
@@ -307,14 +307,14 @@ def test_an_irrelevant_object_changes_no_answer():
 @pytest.mark.parametrize("task", ["object_left_right", "object_up_down", "situated_existence", "situated_direction", "object_near_far"])
 def test_answers_are_even_over_many_scans(task):
     answers = Counter()
-    for seed in range(6):
+    for seed in range(3):
         asked = ask_all(handmade_facts(seed=seed), [task], seed=seed, options=TaskOptions()).questions
         answers.update(one.answer.text for one in asked)
     assert min(answers.values()) > 0.8 * max(answers.values())
 
 
 def test_no_count_is_the_answer_of_most_questions():
-    answers = Counter(one.answer.text for seed in range(6) for one in questions(handmade_facts(seed=seed), "situated_count", seeds=[0]))
+    answers = Counter(one.answer.text for seed in range(3) for one in questions(handmade_facts(seed=seed), "situated_count", seeds=[0]))
     assert max(answers.values()) <= 0.5 * sum(answers.values()) and len(answers) >= 3
 
 
