@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "sightline"
-FOUNDATION = {"errors", "catalog", "config", "files", "arrays"}
+FOUNDATION = {"errors", "catalog", "config", "files", "arrays", "quick"}
 LEVEL = {
     "geometry": 1,
     "captures": 2,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from sightline.catalog import Catalog
+from sightline.quick import quickly_made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,7 @@ class AnswerFormat(Protocol):
         ...
 
 
+@quickly_made
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """A format and the true value. `text` is what a perfect model replies."""

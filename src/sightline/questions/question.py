@@ -11,6 +11,7 @@ from sightline.answers.answer import Answer
 from sightline.catalog import Catalog
 from sightline.config import config
 from sightline.facts.fact import FactTable
+from sightline.quick import quickly_made
 
 MARK_COLOURS: Mapping[str, tuple[int, int, int]] = {  # sRGB, far apart from each other and from the rooms' own colours
     "red": (255, 0, 0),
@@ -20,6 +21,7 @@ MARK_COLOURS: Mapping[str, tuple[int, int, int]] = {  # sRGB, far apart from eac
 }
 
 
+@quickly_made
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
     """A dot, or a box, drawn on one of the question's frames, in pixels of the stored colour image; drawn when the image is loaded."""
@@ -37,6 +39,7 @@ class Mark:
         return self.right_px is not None
 
 
+@quickly_made
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
     """One question with its provable answer. `text` holds no image placeholder and no answer instruction."""
@@ -93,6 +96,7 @@ class QuestionTask(Protocol):
 TASKS: Catalog[type[QuestionTask]] = Catalog(
     "question task",
     {
+        "appearance_order": "sightline.questions.appearance_order:AppearanceOrder",
         "camera_direction": "sightline.questions.camera_direction:CameraDirection",
         "camera_distance": "sightline.questions.camera_distance:CameraDistance",
         "camera_object_distance": "sightline.questions.camera_object_distance:CameraObjectDistance",
@@ -131,10 +135,18 @@ TASKS: Catalog[type[QuestionTask]] = Catalog(
         "point_movement_vector": "sightline.questions.point_movement:PointMovementVector",
         "point_movement_vector_coordinate": "sightline.questions.point_movement:PointMovementVectorCoordinate",
         "point_sideways": "sightline.questions.point_sideways:PointSideways",
-        "relative_direction": "sightline.questions.relative_direction:RelativeDirection",
+        "relative_direction_easy": "sightline.questions.relative_direction:RelativeDirectionEasy",
+        "relative_direction_hard": "sightline.questions.relative_direction:RelativeDirectionHard",
+        "relative_direction_medium": "sightline.questions.relative_direction:RelativeDirectionMedium",
+        "relative_distance": "sightline.questions.relative_distance:RelativeDistance",
+        "room_size": "sightline.questions.room_size:RoomSize",
+        "route_plan": "sightline.questions.route_plan:RoutePlan",
         "situated_count": "sightline.questions.situated_count:SituatedCount",
         "situated_direction": "sightline.questions.situated_direction:SituatedDirection",
         "situated_distance": "sightline.questions.situated_distance:SituatedDistance",
         "situated_existence": "sightline.questions.situated_existence:SituatedExistence",
+        "view_among": "sightline.questions.view_among:ViewAmong",
+        "view_around": "sightline.questions.view_around:ViewAround",
+        "view_rotation": "sightline.questions.view_rotation:ViewRotation",
     },
 )
