@@ -1,7 +1,7 @@
 """Route plan: which turns lead a robot from one object, past others, to the object it has to reach."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ import numpy as np
 from sightline.answers.answer import Answer
 from sightline.facts.fact import FactTable
 from sightline.geometry.shapes import stands_upright
-from sightline.questions.choosing import Letters, choose
+from sightline.questions.choosing import Letters, choose, times
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, Skip, TaskOptions
 from sightline.questions.routes import (
@@ -29,7 +29,8 @@ from sightline.questions.templates import Wording, object_name
 VIDEO_FRAMES = 8
 MAX_LEGS = 3
 STARTS_PER_QUESTION = 3  # pairs of start and faced object looked at per wanted question
-BRANCHES = (4, 3)  # after the first and after the second leg, as many landmarks are gone on from
+MIN_TRIED = 10  # routes of the same turns that are looked at closely, however few questions are wanted
+BRANCHES = (3, 2)  # after the first and after the second leg, as many landmarks are gone on from
 NEAR_MISS_M = 0.05  # who passes a landmark by so little more than the reach might think to be there
 GAP = "(fill in)"
 MAX_OPTIONS = 4
@@ -60,6 +61,7 @@ class Route:
     turns: tuple[str, ...]  # before each leg; "" where it goes straight on, before the first leg only
     turns_deg: tuple[float, ...]  # as walked, left positive
     border_deg: float  # least, of the turns in all three readings of the words
+    shortest_m: float = np.inf  # any way from the start to the goal
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -98,27 +100,29 @@ class RoutePlan:
         landmarks = landmarks_of(shown, floor, margins)
         search = _Search(landmarks, floor, margins)
         routes: list[Route] = []
+        ways: dict[int, np.ndarray] = {}
         for found in search.drawn(rng, starts=STARTS_PER_QUESTION * options.max_per_scan):
             if isinstance(found, Route):
-                routes.append(found)
-            else:
-                yield Skip(task=self.name, scan_id=facts.scan_id, reason=found)
-        ways: dict[int, np.ndarray] = {}
+                goal = found.landmarks[-1]
+                if goal.object_id not in ways:
+                    ways[goal.object_id] = floor.ways_m(goal, reach_m=margins["reach_m"])
+                found = replace(found, shortest_m=floor.at(ways[goal.object_id], found.places_xy[0]))
+                if found.legs_m.sum() <= margins["max_detour"] * found.shortest_m < np.inf:
+                    routes.append(found)
+                    continue
+                found = "a_long_way_round"
+            yield Skip(task=self.name, scan_id=facts.scan_id, reason=found)
+        kept = some_of_each([routes[index] for index in rng.permutation(len(routes))], most=max(MIN_TRIED, options.max_per_scan // 2))
+        yield from times(Skip(task=self.name, scan_id=facts.scan_id, reason="enough_of_these_turns"), len(routes) - len(kept))
 
         def build(route: Route) -> Question | Skip:
-            goal = route.landmarks[-1]
-            if goal.object_id not in ways:
-                ways[goal.object_id] = floor.ways_m(goal, reach_m=margins["reach_m"])
-            shortest_m = floor.at(ways[goal.object_id], route.places_xy[0])
-            return self._question(route, shortest_m, shown, facts, rng, options, letters, margins, floor)
+            return self._question(route, shown, facts, rng, options, letters, margins, floor)
 
-        routes = [routes[index] for index in rng.permutation(len(routes))]
-        yield from choose(routes, key=lambda route: route.said, build=build, rng=rng, options=options, video_ids=shown.video_ids)
+        yield from choose(kept, key=lambda route: route.said, build=build, rng=rng, options=options, video_ids=shown.video_ids)
 
     def _question(
         self,
         route: Route,
-        shortest_m: float,
         shown: Shown,
         facts: FactTable,
         rng: np.random.Generator,
@@ -130,18 +134,15 @@ class RoutePlan:
         def skip(reason: str) -> Skip:
             return Skip(task=self.name, scan_id=facts.scan_id, reason=reason)
 
-        route_m = float(route.legs_m.sum())
-        if not np.isfinite(shortest_m) or route_m > margins["max_detour"] * shortest_m:
-            return skip("a_long_way_round")
+        frames = walk_of(shown, route.object_ids, rng=rng)
+        if not frames:
+            return skip("not_all_seen_in_the_video")
         has_turn = [bool(turn) for turn in route.turns]
         near_m = margins["reach_m"] + NEAR_MISS_M
         for start_xy in (route.places_xy[0], route.start.centre_xy):  # whoever takes "at the sofa" for its middle finds the same
             heading = route.faced.centre_xy - start_xy
             if sequences_that_arrive(start_xy, heading, route.landmarks, has_turn=has_turn, reach_m=near_m) != {route.said}:
                 return skip("other_turns_lead_there_too")
-        frames = walk_of(shown, route.object_ids, rng=rng)
-        if not frames:
-            return skip("not_all_seen_in_the_video")
         ordered = [", ".join(said) for said in plausible(len(route.said))]
         right = ", ".join(route.said)
         others = [said for said in ordered if said != right]
@@ -161,8 +162,8 @@ class RoutePlan:
                 **{f"leg_{index}_m": round(float(length_m), 4) for index, length_m in enumerate(route.legs_m, start=1)},
                 "border_deg": round(route.border_deg, 3),
                 "min_border_deg": margins["min_border_deg"],
-                "route_m": round(route_m, 4),
-                "shortest_m": round(shortest_m, 4),
+                "route_m": round(float(route.legs_m.sum()), 4),
+                "shortest_m": round(route.shortest_m, 4),
                 "clearance_m": round(clearance_m, 4),
                 "robot_radius_m": margins["robot_radius_m"],
                 "reach_m": margins["reach_m"],
@@ -310,6 +311,17 @@ def landmarks_of(shown: Shown, floor: Floor, margins: Mapping[str, float]) -> li
         if shown.is_unique[object_id] and is_in_reach and stands_upright(one.box) and shown.is_clear[shown.row_of[object_id]].any():
             found.append(Landmark.of(one))
     return found
+
+
+def some_of_each(routes: Sequence[Route], *, most: int) -> list[Route]:
+    """The first `most` routes of each sequence of turns."""
+    count: dict[tuple[str, ...], int] = {}
+    kept = []
+    for route in routes:
+        count[route.said] = count.get(route.said, 0) + 1
+        if count[route.said] <= most:
+            kept.append(route)
+    return kept
 
 
 def plausible(count: int) -> list[tuple[str, ...]]:

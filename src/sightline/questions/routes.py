@@ -21,6 +21,7 @@ SAMPLE_M = 0.02  # of a leg: finer than half a cell
 SPOT_SECTORS = 16  # directions in which one may stand beside an object
 ROOM_ENOUGH_M = 0.4  # more room around is no better
 RAY_STEP_DEG = 3.0  # between headings tried in one kind of turn: half a metre at ten metres
+MAX_STATES = 12  # places that a leg may end at, spread over all of them, from which the next one is tried
 
 
 def turn_word(angle_deg: float, *, margin_deg: float) -> str | None:
@@ -206,7 +207,8 @@ def sequences_that_arrive(
     """Which sequences of turns could be followed to the last landmark, each heading of each turn tried, as if nothing stood in the way.
 
     A leg without a turn goes straight on. Whoever passes within reach of a leg's landmark is there. What cannot be reached across
-    open space cannot be reached between furniture either, so a sequence that is not in here leads nowhere.
+    open space cannot be reached between furniture either, so a sequence that is not in here leads nowhere. Of very many places where a
+    leg may end, `MAX_STATES` spread over them are gone on from.
     """
     waiting = {(): (start_xy[None], np.array([np.arctan2(heading[1], heading[0])]))}
     for landmark, turns_here in zip(landmarks, has_turn, strict=True):
@@ -219,6 +221,7 @@ def sequences_that_arrive(
             gone_m = first_within(starts, headings, landmark, reach_m=reach_m)
             hit = np.isfinite(gone_m)
             if hit.any():
-                arrived[(*said, turn) if turns_here else said] = (starts[hit] + gone_m[hit, None] * headings[hit], new_angles[hit])
+                some = np.flatnonzero(hit)[:: -(-int(hit.sum()) // MAX_STATES)]
+                arrived[(*said, turn) if turns_here else said] = (starts[some] + gone_m[some, None] * headings[some], new_angles[some])
         waiting = arrived
     return frozenset(waiting)

@@ -9,6 +9,7 @@ import numpy as np
 
 from sightline.questions.checks.checker import Checker, WrongError, said_option
 from sightline.questions.question import Question
+from sightline.questions.templates import object_name
 
 STEP = re.compile(r"\b\d\. ([^.]*)\.")
 GAP = "(fill in)"
@@ -37,9 +38,9 @@ def _named(checker: Checker, text: str) -> list[int]:
     """Objects in the order in which the text names them; each the only one of its category."""
     ids: Mapping[str, list[int]] = {}
     for one in checker.object_of.values():
-        ids.setdefault(one.category.replace("_", " ").replace("/", " or ").lower(), []).append(one.object_id)
+        ids.setdefault(object_name(one.category, None).lower(), []).append(one.object_id)
     words = "|".join(re.escape(name) for name in sorted(ids, key=len, reverse=True))
-    found = re.findall(rf"\bthe ({words})\b", text.lower())
+    found = re.findall(rf"\b({words})\b", text.lower())
     if not found or any(len(ids[name]) > 1 for name in found):
         raise WrongError("the text names no object, or one of several alike")
     return [ids[name][0] for name in found]
