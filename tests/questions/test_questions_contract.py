@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from handmade_circle import circle_facts
 from handmade_facts import handmade_facts, moved
 from handmade_walk import walk_facts
 
@@ -16,8 +17,9 @@ from sightline.questions.question import MARK_COLOURS, TaskOptions
 from sightline.questions.rows import ROW_BYTES, IndexedTask, ScanHead, row_dtype
 
 FACTS = handmade_facts()
-ON_A_WALK = ("appearance_order", "object_existence", "object_views", "room_size")
+ON_A_WALK = ("appearance_order", "object_existence", "object_views", "room_size", "view_rotation")
 FACTS_FOR = dict.fromkeys(ON_A_WALK, walk_facts())  # not everything is in every image, and all walls are seen
+FACTS_FOR |= dict.fromkeys(("view_among", "view_around"), circle_facts())  # one thing seen from all sides, others behind the cameras
 MOST_WORDS: dict[str, int] = {  # tasks that have to say more than thirty words before their options
     "depth_estimation_coordinate": 36,  # in what its coordinates are, and from where: the instruction tells of metres alone
     "point_movement_distance_coordinate": 50,  # say what the coordinates mean, and that the camera may have moved

@@ -11,6 +11,7 @@ from sightline.questions.question import Question
 CHECKS: Catalog[Callable[[Checker, Question], None]] = Catalog(
     "check of a question task",
     {
+        "appearance_order": "sightline.questions.checks.scene:appearance_order",
         "camera_direction": "sightline.questions.checks.camera:camera_direction",
         "camera_distance": "sightline.questions.checks.camera:camera_distance",
         "camera_object_distance": "sightline.questions.checks.situated:camera_object_distance",
@@ -49,11 +50,19 @@ CHECKS: Catalog[Callable[[Checker, Question], None]] = Catalog(
         "point_movement_vector": "sightline.questions.checks.movement:point_movement_vector",
         "point_movement_vector_coordinate": "sightline.questions.checks.movement:point_movement_vector",
         "point_sideways": "sightline.questions.checks.points:point_sideways",
-        "relative_direction": "sightline.questions.checks.objects:relative_direction",
+        "relative_direction_easy": "sightline.questions.checks.scene:relative_direction_easy",
+        "relative_direction_hard": "sightline.questions.checks.scene:relative_direction_hard",
+        "relative_direction_medium": "sightline.questions.checks.scene:relative_direction_medium",
+        "relative_distance": "sightline.questions.checks.scene:relative_distance",
+        "room_size": "sightline.questions.checks.scene:room_size",
+        "route_plan": "sightline.questions.checks.routes:route_plan",
         "situated_count": "sightline.questions.checks.situated:situated_count",
         "situated_direction": "sightline.questions.checks.situated:situated_direction",
         "situated_distance": "sightline.questions.checks.situated:situated_distance",
         "situated_existence": "sightline.questions.checks.situated:situated_existence",
+        "view_among": "sightline.questions.checks.viewpoints:view_among",
+        "view_around": "sightline.questions.checks.viewpoints:view_around",
+        "view_rotation": "sightline.questions.checks.viewpoints:view_rotation",
     },
 )
 
