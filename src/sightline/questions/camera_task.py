@@ -15,7 +15,7 @@ from sightline.questions.question import TaskOptions
 from sightline.questions.rows import IndexedTask, Selected, to_hundred_thousandths_deg, to_hundredths_mm, to_ten_thousandths
 
 SMALLEST_M = 0.01  # steps below it share the lowest bin of lengths
-MOST_OVER = 1.5  # few even questions beat many lopsided ones
+MOST_OVER, SLACK = 1.5, 3  # few even questions beat many lopsided ones; a handful is too few to be called lopsided
 LENGTH_BINS = 64  # bins of 30 % up from SMALLEST_M reach beyond any building
 
 
@@ -84,7 +84,7 @@ def _while_even(word: np.ndarray) -> int:
     ahead = np.cumsum(word == 1), np.cumsum(word == 0)
     if not len(word) or min(ahead[0][-1], ahead[1][-1]) == 0:
         return len(word)
-    uneven = np.flatnonzero(np.maximum(*ahead) > MOST_OVER * np.minimum(*ahead) + 1.0)
+    uneven = np.flatnonzero(np.maximum(*ahead) > MOST_OVER * np.minimum(*ahead) + SLACK)
     return int(uneven[0]) if len(uneven) else len(word)
 
 
