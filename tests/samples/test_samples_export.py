@@ -5,6 +5,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from sightline.errors import ConfigError, DataError, UnknownNameError
 from sightline.files import read_json, read_jsonl
 from sightline.geometry.cameras import Intrinsics
 from sightline.questions.question import Mark
-from sightline.samples.export import EXPORTS, ExportedImage, ExportOptions, ExportRow
+from sightline.samples.export import EXPORTS, ExportAbout, ExportedImage, ExportOptions, ExportRow
 from sightline.samples.formats import lmms_scoring
 from sightline.samples.formats.pictures import place_files
 from sightline.samples.formats.texts import expect_placeholders, user_text
@@ -379,3 +381,23 @@ def test_a_mark_outside_its_image_is_named_with_its_sample(dataset, tmp_path):
     start(prepared)
     with pytest.raises(DataError, match="sample scan_a/number_task/0000: expected a mark inside the 320x240 image"):
         place_files("scan_a", folder=str(prepared.about.folder))
+
+
+def test_the_rows_on_the_documentation_page_are_the_rows_that_are_written():
+    page = (Path(__file__).parent.parent.parent / "docs" / "exporting.md").read_text("utf-8")
+    shown = {name: json.loads(row) for name, row in re.findall(r"^## ([\w-]+)\n\n```json\n(.*?)\n```", page, re.M)}
+    asked = replace(sample_of_kind("vector", frames=("000000", "000001")), question="How did the camera move from image 1 to image 2?")
+    images = tuple(ExportedImage(path=f"images/{path}", width=320, height=240) for path in asked.image_paths)
+    row = ExportRow(sample=asked, images=images)
+    video = replace(row, video="videos/scan_a/0123456789abcdef.mp4")
+    assert {name: row_as_written(name, video if name == "qwen-video" else row) for name in shown} == shown
+    assert set(re.findall(r"^## ([\w-]+)$", page, re.M)) == set(EXPORTS) and len(shown) == len(EXPORTS) - 2
+
+
+def row_as_written(to: str, row: ExportRow) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        about = ExportAbout(name="n", folder=out, out=out, options=ExportOptions(), licences=("",), sources=("",), is_gated=False)
+        EXPORTS[to]().write({"train": [row]}, about)
+        (written,) = rows_of(out, to)
+    return written
