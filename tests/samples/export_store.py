@@ -65,6 +65,7 @@ def some_samples(frame_ids: tuple[str, ...]) -> list[Sample]:
         sample_of_kind("number", frames=(a,), index=2, marks=(dot,)),
         sample_of_kind("choice", frames=(a, b), index=1, marks=(dot, other)),
         sample_of_kind("word", frames=(a, c), index=1, marks=(dot,)),  # the very picture of two samples before
+        sample_of_kind("number", frames=(a,), index=3, marks=(replace(dot, u_px=222.0, colour="green"),)),  # the same frame, another dot
         sample_of_kind("text", frames=frame_ids[:8], index=1),
         sample_of_kind("text", frames=frame_ids[:8], index=2, marks=(dot,)),
         sample_of_kind("number", frames=(a,), scan_id="scan_b"),

@@ -26,7 +26,7 @@ from sightline.files import read_json, read_jsonl
 from sightline.geometry.cameras import Intrinsics
 from sightline.questions.question import Mark
 from sightline.samples.export import EXPORTS, ExportAbout, ExportedImage, ExportOptions, ExportRow
-from sightline.samples.formats import lmms_scoring
+from sightline.samples.formats import lmms_scoring, tables
 from sightline.samples.formats.pictures import place_files
 from sightline.samples.formats.texts import expect_placeholders, user_text
 from sightline.samples.formats.write import Prepared, finish, prepare, start
@@ -131,14 +131,16 @@ def test_marks_are_drawn_once_per_frame_and_marks_and_all_other_images_keep_thei
             assert np.array_equal(read_rgb(out / path), expected) and not np.array_equal(expected, read_rgb(store / stored))
             drawn.add((path, frame_id, tuple(marks)))
     files = {str(path.relative_to(out)) for path in (out / "images").rglob("*") if path.parent.name == "marked"}
-    assert files == {path for path, _, _ in drawn} and len(drawn) == 2  # one dotted frame stands in four samples
+    assert files == {path for path, _, _ in drawn} and len(drawn) == 3  # one dotted frame stands in four samples, once with another dot
     assert len({key[1:] for key in drawn}) == len(drawn)
 
 
 def test_jpeg_copies_keep_a_dot_in_its_colour(dataset, tmp_path):
     out = exported(dataset, tmp_path / "out", "llava", tasks=["number_task"])
     path = next(row["image"] for row in rows_of(out, "llava") if "marked" in row["image"])
-    assert path.endswith(".jpg") and Image.open(out / path).quantization[0][0] <= 2  # quality 95
+    with Image.open(out / path) as image:
+        assert image.format == "JPEG" and image.quantization[0][0] <= 2  # quality 95
+        assert [part[1:3] for part in image.layer] == [(1, 1)] * 3  # no colour subsampling
     assert np.abs(read_rgb(out / path)[60, 100].astype(int) - (255, 0, 0)).max() <= 12
 
 
@@ -146,7 +148,7 @@ def test_without_drawing_samples_with_marks_are_left_out_and_counted(dataset, tm
     out = exported(dataset, tmp_path / "out", "qwen", bake_marks=False)
     expected = [sample.sample_id for sample in read_samples(dataset, split="train") if not sample.marks]
     assert [row["id"] for row in rows_of(out, "qwen")] == expected
-    assert sum(read_json(out / "finished.json")["left_out"].values()) == 4
+    assert sum(read_json(out / "finished.json")["left_out"].values()) == 5
     assert not list(out.rglob("marked"))
 
 
@@ -209,7 +211,7 @@ def test_datasets_reads_the_folder_offline_with_decoded_images(dataset, tmp_path
     assert not (out / "images").exists()
     loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
     samples = read_samples(dataset)
-    assert {split: rows.num_rows for split, rows in loaded.items()} == {"train": 15, "held_out": 2}
+    assert {split: rows.num_rows for split, rows in loaded.items()} == {"train": 16, "held_out": 2}
     for row, sample in zip(loaded["train"], [sample for sample in samples if sample.split == "train"], strict=True):
         assert (row["id"], row["prompt"], row["answer"]) == (sample.sample_id, sample.prompt, sample.answer_text)
         assert [image.size for image in row["images"]] == [(320, 240)] * len(sample.frame_ids)
@@ -218,6 +220,16 @@ def test_datasets_reads_the_folder_offline_with_decoded_images(dataset, tmp_path
     by_path = exported(dataset, tmp_path / "by_path", "huggingface", images="path")
     named = datasets.load_dataset(str(by_path), cache_dir=str(tmp_path / "cache"), split="train")
     assert all((by_path / path).is_file() for row in named for path in row["images"])
+
+
+def test_full_parquet_files_are_followed_by_others_and_the_rows_keep_their_order(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "BYTES_PER_FILE", 1)
+    monkeypatch.setattr(tables, "ROWS_PER_GROUP", 4)
+    out = exported(dataset, tmp_path / "out", "huggingface", split="train")
+    files = sorted((out / "data").iterdir())
+    assert [path.name for path in files] == [f"train-0000{index}-of-00004.parquet" for index in range(4)]
+    ids = [name for path in files for name in pq.read_table(path)["id"].to_pylist()]
+    assert ids == [sample.sample_id for sample in read_samples(dataset, split="train")]
 
 
 def test_the_card_names_licence_size_and_files(dataset, tmp_path):
@@ -253,7 +265,7 @@ def test_long_runs_of_images_become_a_real_video_and_short_ones_stay_images(data
     out = exported(dataset, tmp_path / "out", "qwen-video")
     rows = {row["id"]: row for row in rows_of(out, "qwen-video")}
     walks = [row for row in rows.values() if "video" in row]
-    assert len(walks) == 2 and len(rows) == 15 and walks[0]["video"] != walks[1]["video"]  # one of them has a dot
+    assert len(walks) == 2 and len(rows) == 16 and walks[0]["video"] != walks[1]["video"]  # one of them has a dot
     samples = {sample.sample_id: sample for sample in read_samples(dataset)}
     for row in walks:
         assert row["conversations"][0]["value"].startswith("<video>\nWhat") and "image" not in row
@@ -278,7 +290,7 @@ def test_worker_count_changes_no_byte_and_a_finished_export_is_left_alone(datase
         assert done.exit_code == 0, done.output
         made.append(digest(tmp_path / "out"))
         again = runner.invoke(app, ["export", str(dataset), "out", "--to", to])
-        assert again.exit_code == 0 and "out is finished: 15 train, 2 held_out rows" in again.output
+        assert again.exit_code == 0 and "out is finished: 16 train, 2 held_out rows" in again.output
         (tmp_path / "out").rename(tmp_path / f"out_{workers}")
     assert made[0] == made[1] and len(made[0]) > 3
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
@@ -323,6 +335,8 @@ def test_images_that_may_not_be_passed_on_are_neither_copied_nor_drawn_unless_as
     out = exported(folder, tmp_path / "out", "llava", images="path", bake_marks=False)
     assert {path.name for path in out.iterdir()} == {"train.json", "held_out.json", "finished.json"}
     assert read_json(out / "finished.json")["may_be_passed_on"] is True
+    with pytest.raises(DataError, match="1 of 13 samples show images"):  # of the walk, a video would be made
+        planned(folder, tmp_path / "walks", "qwen-video", images="path", bake_marks=False)
     own = exported(folder, tmp_path / "own", "huggingface", allow_gated_images=True)
     assert read_json(own / "finished.json")["may_be_passed_on"] is False and "may not be passed on" in (own / "README.md").read_text()
 
@@ -355,7 +369,7 @@ def test_bad_input_is_one_clear_line(dataset, tmp_path):
     with pytest.raises(ConfigError, match="--store: expected the scene store"):
         planned(dataset / "data" / "train-00000-of-00001.parquet", tmp_path / "out", "qwen")
     marked = write_dataset(tmp_path, [one for one in read_samples(dataset) if one.marks])
-    with pytest.raises(DataError, match="expected a sample without marks, found 4 with them"):
+    with pytest.raises(DataError, match="expected a sample without marks, found 5 with them"):
         planned(marked, tmp_path / "out", "qwen", bake_marks=False)
     done = CliRunner().invoke(app, ["export", str(dataset), str(tmp_path / "out"), "--to", "qwen", "--tasks", "wrd_task"])
     assert done.exit_code == 2 and "Did you mean 'word_task'?" in done.output
@@ -367,7 +381,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(dataset, tmp_path)
     done = CliRunner().invoke(app, ["export", str(dataset), str(tmp_path / "out"), "--to", "qwen", "--dry-run", "--no-bake-marks"])
     assert (
         done.exit_code == 0
-        and "left out 4 samples with marks" in done.output
+        and "left out 5 samples with marks" in done.output
         and "11 train, 2 held_out rows would be written" in done.output
     )
     assert list(tmp_path.iterdir()) == []

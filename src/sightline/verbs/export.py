@@ -36,7 +36,7 @@ def export(
     from sightline.config import build
     from sightline.samples.export import EXPORTS, ExportOptions
     from sightline.samples.formats.pictures import place_files
-    from sightline.samples.formats.write import finish, prepare, start, task_names_of
+    from sightline.samples.formats.write import finish, prepare, start
 
     EXPORTS[to]
     how = Spread(workers=workers)
@@ -50,7 +50,7 @@ def export(
         "allow_gated_images": allow_gated_images,
     }
     options = build(ExportOptions, given, where="export")
-    names = task_names_of(dataset, tasks)
+    names = [name.strip() for name in tasks.split(",") if name.strip()] if tasks else None
     prepared = prepare(dataset, out, to=to, options=options, store=store, split=split, tasks=names, limit=limit)
     rows = ", ".join(f"{len(of_split)} {name}" for name, of_split in prepared.rows.items())
     files = ", ".join(f"{count} to {what}" if what != "video" else f"{count} videos" for what, count in prepared.file_counts().items())

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sightline.captures.capture import Frame
 from sightline.captures.images import read_rgb
 from sightline.errors import DataError
 from sightline.files import fingerprint, read_json, replacing
@@ -20,7 +19,7 @@ from sightline.geometry.cameras import Intrinsics
 from sightline.questions.question import Mark
 from sightline.samples.export import ExportedImage, ExportOptions, ExportRow
 from sightline.samples.formats.video import write_video
-from sightline.samples.frames import draw_mark, image_path_of, resized
+from sightline.samples.frames import FrameCache, draw_mark, image_path_of, resized
 from sightline.samples.sample import Sample
 from sightline.scenes.store import SceneStore
 
@@ -51,6 +50,11 @@ class ScanPlan:
     videos: dict[str, tuple[Picture, ...]] = field(default_factory=dict)
 
 
+def is_walk(sample: Sample) -> bool:
+    """Whether a format with videos shows this sample's images as one."""
+    return len(sample.frame_ids) >= LEAST_VIDEO_FRAMES
+
+
 class Planner:
     """Turns samples into rows and remembers, scan by scan, which files these rows need. Writes nothing."""
 
@@ -60,7 +64,7 @@ class Planner:
         self.out = out
         self.with_video = with_video
         self.plans: dict[str, ScanPlan] = {}
-        self._frames: tuple[str, dict[str, Frame]] = ("", {})
+        self._cache = FrameCache()
 
     def row(self, sample: Sample) -> ExportRow:
         """The sample with the paths of its images. Raises DataError where it was made from another store, SceneError for a missing scan."""
@@ -69,7 +73,7 @@ class Planner:
             self._picture(sample, frame_id, image_path) for frame_id, image_path in zip(sample.frame_ids, sample.image_paths, strict=True)
         ]
         images = tuple(ExportedImage(path=one.target, width=one.width, height=one.height) for one in pictures)
-        if not (self.with_video and len(pictures) >= LEAST_VIDEO_FRAMES):
+        if not (self.with_video and is_walk(sample)):
             plan.pictures |= {one.target: one for one in pictures if one.how != "path" and one.target not in plan.pictures}
             return ExportRow(sample=sample, images=images)
         if len({(one.width, one.height) for one in pictures}) > 1:
@@ -80,7 +84,7 @@ class Planner:
         return ExportRow(sample=sample, images=images, video=target)
 
     def _picture(self, sample: Sample, frame_id: str, image_path: str) -> Picture:
-        frame = self._frame(sample, frame_id)
+        frame = self._cache.frame(self.store.root, sample.scan_id, frame_id)
         if image_path != image_path_of(sample.scan_id, frame):
             raise DataError(
                 f"sample {sample.sample_id}: expected image '{image_path_of(sample.scan_id, frame)}' for frame {frame_id}, "
@@ -103,14 +107,6 @@ class Planner:
         if self.options.images == "path":
             return Picture(source=str(source), target=_path_from(self.out, source), how="path", width=width, height=height)
         return Picture(source=str(source), target=f"{IMAGES}/{image_path}", how=self.options.images, width=width, height=height)
-
-    def _frame(self, sample: Sample, frame_id: str) -> Frame:
-        if self._frames[0] != sample.scan_id:
-            self._frames = sample.scan_id, {frame.frame_id: frame for frame in self.store.read(sample.scan_id).frames}
-        frames = self._frames[1]
-        if frame_id not in frames:
-            raise DataError(f"sample {sample.sample_id}: expected frame '{frame_id}' in {self.store.path(sample.scan_id)}, found none")
-        return frames[frame_id]
 
 
 def place_files(scan_id: str, *, folder: str) -> dict[str, int]:
@@ -198,7 +194,8 @@ def _drawn_name(image_path: str, marks: Sequence[Mark], *, width: int, height: i
 
 def _path_from(out: Path, source: Path) -> str:
     """The path of an image of the store from the export's folder, so that both may move together."""
+    there, here = source.parent.resolve() / source.name, out.parent.resolve() / out.name  # `..` leads up from where links lead
     try:
-        return Path(os.path.relpath(source.absolute(), out.absolute())).as_posix()
+        return Path(os.path.relpath(there, here)).as_posix()
     except ValueError:  # another drive
-        return source.absolute().as_posix()
+        return there.as_posix()

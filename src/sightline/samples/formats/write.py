@@ -15,7 +15,7 @@ from sightline.config import as_mapping
 from sightline.errors import ConfigError, DataError
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished, read_json, sha256_of, write_json
 from sightline.samples.export import EXPORTS, ExportAbout, ExportFormat, ExportOptions, ExportRow
-from sightline.samples.formats.pictures import IMAGES, PLANS, Planner, ScanPlan, plan_as_json
+from sightline.samples.formats.pictures import IMAGES, PLANS, Planner, ScanPlan, is_walk, plan_as_json
 from sightline.samples.formats.texts import refuse_tokens_of
 from sightline.samples.rebuild import check_images, is_gated
 from sightline.samples.sample import Sample
@@ -75,6 +75,7 @@ def prepare(
     form = EXPORTS[to]
     _check_options(to, form, options)
     samples = read_samples(dataset, split=split, tasks=tasks, limit=limit)
+    _expect_tasks(dataset, tasks or (), samples)
     if not samples:
         raise DataError(f"{dataset}: expected samples{f' of split {split}' if split else ''}{_named(tasks)}, found none")
     scenes = SceneStore(store or _store_of(dataset))
@@ -185,8 +186,10 @@ def _are_embedded(form: type[ExportFormat], options: ExportOptions) -> bool:
 
 def _refuse_gated(samples: Sequence[Sample], form: type[ExportFormat], options: ExportOptions, *, out: Path) -> bool:
     """Whether copies of images that may not be passed on will lie in the export. Raises DataError where that was not allowed."""
-    everywhere = options.images != "path" or options.data_urls or form.with_video
-    copied = [sample for sample in samples if is_gated(sample.licence) and (everywhere or sample.marks)]
+    everywhere = options.images != "path" or options.data_urls
+    copied = [
+        sample for sample in samples if is_gated(sample.licence) and (everywhere or sample.marks or (form.with_video and is_walk(sample)))
+    ]
     if copied and not options.allow_gated_images:
         licences = "; ".join(sorted({sample.licence for sample in copied}))
         raise DataError(
@@ -242,13 +245,10 @@ def _replace(out: Path, folder: Path) -> None:
     shutil.rmtree(old)
 
 
-def task_names_of(dataset: Path, tasks: str | None) -> list[str] | None:
-    """Comma-separated names as the data set has them. Raises DataError naming the nearest for one that it does not have."""
-    if tasks is None:
-        return None
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    known = sorted({sample.task for sample in read_samples(dataset)})
-    for name in names:
+def _expect_tasks(dataset: Path, tasks: Sequence[str], samples: Sequence[Sample]) -> None:
+    """Raise DataError, naming the nearest, for a task that the data set has in no split."""
+    missing = sorted(set(tasks) - {sample.task for sample in samples})
+    known = sorted({sample.task for sample in read_samples(dataset)}) if missing else []
+    for name in missing:
         if name not in known:
             raise DataError(f"{dataset}: no samples of task '{name}'.{nearest(name, known)} Known: {', '.join(known)}")
-    return names
