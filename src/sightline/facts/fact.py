@@ -84,6 +84,7 @@ class ObjectTimeFacts:
     first_frame: np.ndarray  # (K,) int32 index into frames of the first appearance, -1 = never seen
     best_frame: np.ndarray  # (K,) int32 where the largest share is visible, the first of equals; -1 = never seen
     views: np.ndarray  # (K,) int32 in how many frames it is seen
+    moves: np.ndarray  # (K,) bool: points on it were followed and moved, so its box holds for a part of the scan at most
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -207,6 +208,12 @@ class FactTable:
     def kinds(self) -> frozenset[str]:
         """The fact kinds this table holds; `QuestionTask.needs` is checked against it."""
         return frozenset(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def moving_ids(self) -> frozenset[int]:
+        """Objects that are known to move."""
+        times = self.object_times
+        return frozenset() if times is None else frozenset(times.object_id[times.moves].tolist())
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -38,7 +38,7 @@ OF_OBJECTS = ("objects", "object_views", "object_pairs", "object_times")
 NO_DEPTH = "no frame has a depth image"
 OF_DEPTH = ("points", "object_views")
 ONE_FRAME = "a pair takes two frames, and there is one"
-FORMAT = 3  # raised when a fact changes its meaning, so that old folders are measured again
+FORMAT = 4  # raised when a fact changes its meaning, so that old folders are measured again
 
 
 @config
@@ -99,7 +99,6 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
     poses = np.array([frame.world_from_camera for frame in scene.frames], dtype=np.float64)
     skips = _without_input(scene)
     all_views = join_views(views) if scene.objects is not None else None
-    times = object_times(all_views, scene.objects) if all_views is not None else None
     covered = coverage_or_why_not(
         cloud,
         owners,
@@ -117,6 +116,7 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
     pairs = pairs_of(poses, seen, max_pairs=options.max_pairs, rng=generator_for(scene.scan_id, "", options.seed))
     all_points = join_points(points)
     followed = measure_tracks(scene, seed=options.seed, options=options.tracks, skips=skips)
+    times = None if all_views is None else object_times(all_views, scene.objects, moving_ids=followed.moving_ids)
     blind = _why_blind(scene, seen, num_points=len(cloud.points_world))
     skips |= _short_pairs(len(scene.frames), options=options, blind=blind)
     matched, why_not = None, why_none(scene.frames, pairs, options.correspondences)

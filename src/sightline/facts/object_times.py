@@ -8,8 +8,8 @@ from sightline.captures.capture import SceneObject
 from sightline.facts.fact import ObjectTimeFacts, ObjectViewFacts
 
 
-def object_times(views: ObjectViewFacts, objects: Sequence[SceneObject]) -> ObjectTimeFacts:
-    """One row per object, by object id, from its rows in `views`.
+def object_times(views: ObjectViewFacts, objects: Sequence[SceneObject], *, moving_ids: frozenset[int] = frozenset()) -> ObjectTimeFacts:
+    """One row per object, by object id, from its rows in `views`; `moving_ids` are those whose points were seen to move.
 
     The best frame shows the largest share of the object's points, the first of equals; of an object without points it is the
     one where it covers the most of the image.
@@ -26,4 +26,5 @@ def object_times(views: ObjectViewFacts, objects: Sequence[SceneObject]) -> Obje
     by_share = np.lexsort((frame, np.where(points >= 0.0, 0.0, -pixels), -points, place))[::-1]
     best[place[by_share]] = frame[by_share]
     views_of = np.bincount(place, minlength=len(ids)).astype(np.int32)
-    return ObjectTimeFacts(object_id=ids, first_frame=first, best_frame=best, views=views_of)
+    moves = np.isin(ids, np.array(sorted(moving_ids), dtype=np.int32))
+    return ObjectTimeFacts(object_id=ids, first_frame=first, best_frame=best, views=views_of, moves=moves)

@@ -37,7 +37,7 @@ class BoxViews:
     @cached_property
     def is_absent(self) -> np.ndarray:
         """Which frames certainly show nothing of an object `(K, F)` bool: no point of it was seen, and its grown box lies wholly beyond
-        one edge of the image, or behind the camera."""
+        one edge of the image, or behind the camera. Of an object that moves nothing is certain."""
         frames = self.facts.frames
         corners = self.corners_world(grown_m=GROWN_M)
         absent = np.zeros((len(self.object_ids), len(frames.frame_ids)), dtype=bool)
@@ -48,6 +48,8 @@ class BoxViews:
             top, bottom = (-0.5 - BEYOND_SHARE * camera.height - camera.cy), (camera.height * (1 + BEYOND_SHARE) - 0.5 - camera.cy)
             beyond = [camera.fx * x < left * z, camera.fx * x > right * z, camera.fy * y < top * z, camera.fy * y > bottom * z, z <= 0.0]
             absent[:, frame] = np.any([side.all(axis=1) for side in beyond], axis=0)
+        for object_id in self.facts.moving_ids:
+            absent[self.row_of[object_id]] = False  # it may be anywhere
         views = self.facts.object_views
         for object_id, frame in zip(views.object_id.tolist(), views.frame.tolist()):
             if object_id in self.row_of:

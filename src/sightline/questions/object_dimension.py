@@ -19,7 +19,7 @@ from sightline.questions.marks import BORDER_SHARE
 from sightline.questions.picking import pick
 from sightline.questions.question import MARK_COLOURS, Mark, Question, TaskOptions
 from sightline.questions.rows import NO_FRAME, IndexedTask, Renderer, ScanHead, Selected, from_sixteenths, to_sixteenths
-from sightline.questions.shown import MIN_SIDE_SHARE, NOT_ASKED
+from sightline.questions.shown import MIN_SIDE_SHARE, not_asked
 from sightline.questions.templates import spoken
 from sightline.questions.units import PER_M
 
@@ -250,9 +250,9 @@ def _tables(facts: FactTable, axis: int, margins: Mapping[str, float], options: 
     size_m = np.array([one.box.size_m[list(size_axes(one.box))] for one in objects]).reshape(-1, 3)
     up_cos = np.array([one.box.world_from_object[2, 2] for one in objects])
     counts, codes = facts.counts, {name: code for code, name in enumerate(sorted(facts.counts))}
-    asked_cm = size_m[:, axis] * 100.0
+    asked_cm, unasked = size_m[:, axis] * 100.0, not_asked(facts)
     refused = {
-        "not_asked_about": np.array([one.category in NOT_ASKED for one in objects], dtype=bool),
+        "not_asked_about": np.array([one.category in unasked for one in objects], dtype=bool),
         "object_id_out_of_range": (ids < 0) | (ids > LARGEST_ID),
         "category_not_unique": np.array([not options.mark_objects and counts[one.category] > 1 for one in objects], dtype=bool),
         "box_is_tilted": up_cos < np.cos(np.radians(margins["max_tilt_deg"])),

@@ -49,6 +49,11 @@ def video_ids_of(facts: FactTable, options: TaskOptions) -> tuple[str, ...]:
     return tuple(facts.frames.frame_ids[frame] for frame in video_of(len(facts.frames.frame_ids), options))
 
 
+def not_asked(facts: FactTable) -> frozenset[str]:
+    """Categories that nothing is asked about: what is no thing, and what holds an object that moves, whose box holds for a while only."""
+    return NOT_ASKED | {one.category for one in facts.objects or () if one.object_id in facts.moving_ids}
+
+
 class Shown:
     """Clear views of the objects that may be asked about.
 
@@ -61,7 +66,8 @@ class Shown:
         if facts.objects is None or views is None:
             raise ValueError("object questions need objects and object_views")
         self.facts = facts
-        self.objects: Mapping[int, SceneObject] = {one.object_id: one for one in facts.objects if one.category not in NOT_ASKED}
+        unasked = not_asked(facts)
+        self.objects: Mapping[int, SceneObject] = {one.object_id: one for one in facts.objects if one.category not in unasked}
         self.views: dict[tuple[int, int], ObjectView] = {}
         self.object_ids = tuple(sorted(self.objects))
         self.row_of = {object_id: row for row, object_id in enumerate(self.object_ids)}
