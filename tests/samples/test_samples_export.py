@@ -223,8 +223,10 @@ def test_datasets_reads_the_folder_offline_with_decoded_images(dataset, tmp_path
 
 
 def test_full_parquet_files_are_followed_by_others_and_the_rows_keep_their_order(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "BYTES_PER_FILE", 1)
     monkeypatch.setattr(tables, "ROWS_PER_GROUP", 4)
+    one = exported(dataset, tmp_path / "one", "huggingface", split="train")
+    assert pq.ParquetFile(one / "data" / "train-00000-of-00001.parquet").num_row_groups == 4
+    monkeypatch.setattr(tables, "BYTES_PER_FILE", 1)
     out = exported(dataset, tmp_path / "out", "huggingface", split="train")
     files = sorted((out / "data").iterdir())
     assert [path.name for path in files] == [f"train-0000{index}-of-00004.parquet" for index in range(4)]
