@@ -33,6 +33,11 @@ def test_a_format_survives_its_row(form):
 # boxes in an image
 
 
+@pytest.mark.parametrize("form", [IN_IMAGE, Box(width=320, height=240, scale="pixels")])
+def test_pixels_come_back_from_a_box(form):
+    assert form.to_px(form.from_px(-0.5, 10.0, 99.5, 200.25)) == pytest.approx((-0.5, 10.0, 99.5, 200.25))
+
+
 @pytest.mark.parametrize(
     ("other", "shared"),
     [

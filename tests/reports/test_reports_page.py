@@ -273,3 +273,14 @@ def test_cards_are_written_one_per_question_and_show_where_the_answer_is(made, t
     card = np.asarray(Image.open(paths[0]).convert("RGB")).astype(int)
     v, u = np.nonzero(np.abs(card - TRUTH).max(axis=2) < 50)
     assert len(u) and np.mean(u) == pytest.approx(500, abs=6)
+
+
+def test_a_card_draws_the_box_that_is_the_answer(made, tmp_path):
+    whole = make_sample(0, "depth_comparison", Choice(options=("red", "blue")), "A")
+    answer = {"answer_kind": "box", "answer_options": {"width": 96, "height": 72}, "answer_text": "[250, 250, 750, 500]"}
+    one = {"frame_ids": whole.frame_ids[:1], "image_paths": whole.image_paths[:1], "marks": ()}
+    sample = replace(whole, task="frame", answer_value=(250.0, 250.0, 750.0, 500.0), **answer, **one)
+    (path,) = write_cards([sample], made.store, tmp_path, per_task=1, kind="png")
+    card = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    v, u = np.nonzero(np.abs(card - TRUTH).max(axis=2) < 10)
+    assert (u.min() + u.max()) / 2 == pytest.approx(500, abs=6) and u.max() - u.min() == pytest.approx(500, abs=16)

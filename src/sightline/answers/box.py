@@ -39,6 +39,14 @@ class Box:
         x, y = 1000.0 / self.width, 1000.0 / self.height
         return (left_px + 0.5) * x, (top_px + 0.5) * y, (right_px + 0.5) * x, (bottom_px + 0.5) * y
 
+    def to_px(self, value: tuple[float, ...]) -> tuple[float, float, float, float]:
+        """Edges in pixels of a value; the other way round than `from_px`."""
+        left, top, right, bottom = (float(one) for one in value)
+        if self.scale == "pixels":
+            return left, top, right, bottom
+        x_px, y_px = self.width / 1000.0, self.height / 1000.0
+        return left * x_px - 0.5, top * y_px - 0.5, right * x_px - 0.5, bottom * y_px - 0.5
+
     def instruction(self) -> str:
         return f"Answer with the box as [left, top, right, bottom] in {SCALES[self.scale]}, from its top left corner."
 

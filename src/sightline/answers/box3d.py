@@ -29,8 +29,8 @@ class Box3d:
 
     def instruction(self) -> str:
         return (
-            'Answer with JSON: {"centre_m":[x,y,z],"size_m":[length,width,height],"yaw_deg":a}, in metres and degrees, seen from the '
-            "camera of the first image: x to the right, y forward on the level, z up; a turns x to the length, counter-clockwise."
+            'Answer with JSON: {"centre_m":[x,y,z],"size_m":[length,width,height],"yaw_deg":a}, in metres and degrees. The camera of the '
+            "first image is the origin, x points right, y level and forward, z up; a is the angle from x to the length, counter-clockwise."
         )
 
     def json_schema(self) -> Mapping[str, Any]:

@@ -227,8 +227,8 @@ def _draw_truth(picture: Image.Image, sample: Sample, *, scale: float) -> None:
     if not isinstance(value, tuple) or sample.answer_kind not in ("point", "box"):
         return
     draw = ImageDraw.Draw(picture)
-    corners = [form.to_px((value[start], value[start + 1])) for start in range(0, len(value), 2)]
-    places = [((u + 0.5) * scale, (v + 0.5) * scale) for u, v in corners]
+    drawn = [(one + 0.5) * scale for one in form.to_px(value)]
+    places = list(zip(drawn[::2], drawn[1::2]))
     for line_px, colour in ((5, PAPER), (3, TRUTH)):
         if len(places) == 2:
             draw.rectangle([*places[0], *places[1]], outline=colour, width=line_px)
