@@ -222,7 +222,7 @@ def usual(kind: str) -> Callable[[FactTable], bool]:
 
 NOT_FOLLOWED = {"tracks": "no points were followed", "track_windows": "no points were followed"}
 PLAIN = {**NOT_FOLLOWED, "room_links": "walls and doors are not known"}
-OF_OBJECTS = ("objects", "object_views", "object_pairs", "object_times", "coverage")
+OF_OBJECTS = ("objects", "object_views", "object_glimpses", "object_pairs", "object_times", "coverage")
 NO_OBJECTS = {**dict.fromkeys(OF_OBJECTS, "does not say which objects"), "object_places": "objects are not known"}
 NO_DEPTH = {"points": "no frame has a depth image", "correspondences": "no frame has a depth image"}
 ONE = "a pair takes two frames, and there is one"
@@ -243,6 +243,7 @@ ODD: Mapping[str, tuple[Callable[..., Scene], Mapping[str, Expected]]] = {
     "no depth": (
         without_depth,
         {**PLAIN, **NO_DEPTH, **STRUCTURE, "object_views": "no frame has a depth image", "object_times": never_seen}
+        | {"object_glimpses": "no frame has a depth image"}
         | {"frames": blind_without_depth, "pairs": (motion_alone, "no frame has a depth image, so overlap is not known")}
         | {"objects": 5, "object_pairs": 10, "object_places": 5, "coverage": "no frame sees a point"},
     ),
@@ -259,13 +260,13 @@ ODD: Mapping[str, tuple[Callable[..., Scene], Mapping[str, Expected]]] = {
     "one frame": (
         lambda folder: replace(oracle_scenes.scene("same"), frames=oracle_scenes.scene("same").frames[:1]),
         {**PLAIN, **STRUCTURE, "frames": 1, "pairs": ONE, "points": 48, "correspondences": ONE, "coverage": one_frame_sets}
-        | {"objects": 5, "object_views": 5, "object_pairs": 10, "object_times": seen_once, "object_places": 5},
+        | {"objects": 5, "object_views": 5, "object_pairs": 10, "object_times": seen_once, "object_places": 5, "object_glimpses": 5},
     ),
     "disjoint frames": (
         back_to_back,
         {**PLAIN, **STRUCTURE, "frames": both_see, "pairs": nothing_shared, "points": some("points"), "coverage": some("coverage")}
         | {"correspondences": "no two frames overlap by 5% to 60%", "objects": 5, "object_views": each_thing_once}
-        | {"object_pairs": 10, "object_times": 5, "object_places": 5},
+        | {"object_glimpses": some("object_glimpses"), "object_pairs": 10, "object_times": 5, "object_places": 5},
     ),
     "a pose that is not a number": (
         lambda folder: with_nan_pose(folder, 2),
@@ -282,13 +283,15 @@ ODD: Mapping[str, tuple[Callable[..., Scene], Mapping[str, Expected]]] = {
         {**PLAIN, **NO_CLOUD_AT_ALL, "frames": blind_frames, "points": all_but_owners, "correspondences": "the scan has no point cloud"}
         | {"pairs": (motion_alone, "the scan has no point cloud, so overlap is not known"), "coverage": "the scan has no point cloud"}
         | {"objects": 5, "object_views": boxes_without_shares, "object_pairs": usual("object_pairs")}
+        | {"object_glimpses": usual("object_glimpses")}
         | {"object_times": some("object_times"), "object_places": 5},
     ),
     "ten thousand objects": (
         tiled,
         {**PLAIN, **STRUCTURE, "frames": 2, "pairs": 1, "points": some("points"), "correspondences": some("correspondences")}
         | {"objects": TILES**2, "object_views": twenty_points_seen, "object_times": TILES**2, "object_places": tiles_on_the_floor}
-        | {"coverage": some("coverage"), "object_pairs": (tile_gaps, f"{PAIRS_IN_TEST} of 49995000 object pairs kept, drawn evenly")},
+        | {"object_glimpses": some("object_glimpses"), "coverage": some("coverage")}
+        | {"object_pairs": (tile_gaps, f"{PAIRS_IN_TEST} of 49995000 object pairs kept, drawn evenly")},
     ),
 }
 

@@ -7,7 +7,7 @@ from handmade_facts import facts_of, ring_of_cameras
 from handmade_walk import walk_facts
 
 from sightline.captures.capture import SceneObject
-from sightline.facts.fact import ObjectViewFacts
+from sightline.facts.fact import ObjectGlimpseFacts, ObjectViewFacts
 from sightline.geometry.boxes import Box
 from sightline.questions.engine import ask_all
 from sightline.questions.question import TaskOptions
@@ -37,10 +37,10 @@ def box_object(object_id, category, centre, size=(0.4, 0.4, 0.4), yaw_deg=0.0):
 
 
 def views_of(table):
-    """Views from `{object_id: {frame: visible_share}}`, all in the middle of the image and whole."""
+    """Tables of views and glimpses from `{object_id: {frame: visible_share}}`, all in the middle of the image and whole."""
     rows = [(one, frame, share) for one, frames in table.items() for frame, share in frames.items()]
     object_id, frame, share = (np.array(column) for column in zip(*rows))
-    return ObjectViewFacts(
+    views = ObjectViewFacts(
         object_id=object_id.astype(np.int32),
         frame=frame.astype(np.int32),
         visible_share=share.astype(float),
@@ -51,9 +51,10 @@ def views_of(table):
         anchor_uv=np.tile([150.0, 120.0], (len(rows), 1)),
         anchor_depth_m=np.full(len(rows), 3.0),
     )
+    return {"object_views": views, "object_glimpses": ObjectGlimpseFacts(object_id=views.object_id, frame=views.frame)}
 
 
 def laid_out(objects, *, frames=2):
     """Facts of objects anywhere, all clear in every frame."""
     facts = facts_of(ring_of_cameras(frames), tuple(objects))
-    return replace(facts, object_views=views_of({one.object_id: dict.fromkeys(range(frames), 0.9) for one in objects}))
+    return replace(facts, **views_of({one.object_id: dict.fromkeys(range(frames), 0.9) for one in objects}))

@@ -11,6 +11,7 @@ from sightline.facts.fact import (
     ON_FLOOR,
     CorrespondenceFacts,
     CoverageFacts,
+    ObjectGlimpseFacts,
     ObjectPlaceFacts,
     ObjectViewFacts,
     RoomFacts,
@@ -42,6 +43,7 @@ def more_tables(
     if objects is not None and views is not None:
         tables |= {
             "object_times": object_times(views, objects),
+            "object_glimpses": ObjectGlimpseFacts(object_id=views.object_id, frame=views.frame),
             "object_places": ObjectPlaceFacts(
                 object_id=np.array([one.object_id for one in objects], dtype=np.int32),
                 support_id=np.full(len(objects), ON_FLOOR, dtype=np.int32),

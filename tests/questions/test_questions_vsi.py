@@ -226,7 +226,7 @@ def changed(facts, *, scale=1.0, mirror=1.0):
         centre = one.box.centre_world * scale * np.array([mirror, 1.0, 1.0])
         box = Box.upright(centre_world=centre, size_m=one.box.size_m * scale, yaw_rad=mirror * one.box.yaw_rad)
         objects.append(replace(one, box=box))
-    return replace(facts_of(facts.frames.world_from_camera, tuple(objects)), object_views=facts.object_views)
+    return replace(facts_of(facts.frames.world_from_camera, tuple(objects)), object_views=facts.object_views, object_glimpses=facts.object_glimpses)
 
 
 @pytest.mark.parametrize("task", DIRECTIONS)
@@ -263,7 +263,7 @@ def test_twice_the_size_doubles_lengths_and_leaves_words():
 def test_one_more_object_that_nobody_sees_changes_no_answer(task):
     facts = WALK
     more = facts_of(facts.frames.world_from_camera, (*facts.objects, box_object(99, "statue", [9, 9, 1])))
-    more = replace(more, object_views=facts.object_views, coverage=facts.coverage, points=facts.points)
+    more = replace(more, object_views=facts.object_views, object_glimpses=facts.object_glimpses, coverage=facts.coverage, points=facts.points)
     before, after = (
         {(one.object_ids, one.frame_ids): one for one in questions(scene, task, options=VIDEO, seeds=range(3))} for scene in (facts, more)
     )

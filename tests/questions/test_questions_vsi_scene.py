@@ -81,7 +81,7 @@ def appearing(table, *, frames=8):
     """Objects 0, 1, ... of the ring's categories, seen as `{object_id: {frame: visible_share}}`."""
     objects = tuple(box_object(one, RING[one], [float(one), 3.0, 1.0]) for one in table)
     facts = facts_of(ring_of_cameras(frames), objects)
-    return replace(facts, object_views=views_of(table))
+    return replace(facts, **views_of(table))
 
 
 STEPS = {0: {0: 0.5}, 1: {2: 0.5, 3: 0.5}, 2: {4: 0.5}, 3: {6: 0.5, 1: 0.0}}

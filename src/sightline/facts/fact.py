@@ -9,7 +9,7 @@ from sightline.captures.capture import SceneObject, Structure
 from sightline.geometry.cameras import Intrinsics
 
 KINDS = ("frames", "pairs", "points", "objects", "object_views", "object_pairs", "object_times", "object_places", "coverage")
-KINDS += ("correspondences", "tracks", "track_windows", "rooms", "room_links", "free_space")
+KINDS += ("object_glimpses", "correspondences", "tracks", "track_windows", "rooms", "room_links", "free_space")
 # frames, pairs, points and correspondences need no labels; those of objects need known objects, tracks a scan that followed points
 
 
@@ -64,6 +64,14 @@ class ObjectViewFacts:
     box_uv: np.ndarray  # (W, 4) left, top, right, bottom of what is visible, colour pixels
     anchor_uv: np.ndarray  # (W, 2) a visible surface pixel well inside the visible part: where a mark may stand
     anchor_depth_m: np.ndarray  # (W,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ObjectGlimpseFacts:
+    """Y object-in-frame rows: the frame shows something of the object, if only one pixel or one visible point."""
+
+    object_id: np.ndarray  # (Y,) int32
+    frame: np.ndarray  # (Y,) int32 index into frames
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -192,6 +200,7 @@ class FactTable:
     object_views: ObjectViewFacts | None
     object_pairs: ObjectPairFacts | None
     structure: Structure | None
+    object_glimpses: ObjectGlimpseFacts | None = None
     object_times: ObjectTimeFacts | None = None
     object_places: ObjectPlaceFacts | None = None
     coverage: CoverageFacts | None = None

@@ -1,6 +1,6 @@
 """Measure a scene once: every table of facts from one pass over its frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +13,11 @@ from sightline.facts.correspondences import Agreement, CorrespondenceOptions, co
 from sightline.facts.coverage import COVERAGE_TOLERANCE, coverage_or_why_not
 from sightline.facts.describe import describe
 from sightline.facts.distance import MAX_OBJECT_PAIRS, object_pairs
-from sightline.facts.fact import KINDS, FactTable, FrameFacts, ObjectPairFacts, PairFacts
+from sightline.facts.fact import KINDS, FactTable, FrameFacts, ObjectGlimpseFacts, ObjectPairFacts, PairFacts
 from sightline.facts.motion import all_pairs, pair_motion
 from sightline.facts.object_points import object_points
 from sightline.facts.object_times import object_times
-from sightline.facts.objects import join_views, object_views
+from sightline.facts.objects import glimpsed, join_views, object_views
 from sightline.facts.overlap import count_visible, pair_overlaps
 from sightline.facts.points import generator_for, join_points, sample_points
 from sightline.facts.store import write_facts
@@ -34,9 +34,9 @@ __all__ = ["FACTS_FOLDER", "MeasureOptions", "describe", "expect_one_visibility"
 
 FACTS_FOLDER = "facts"
 NO_OBJECTS = "the scan does not say which objects there are"
-OF_OBJECTS = ("objects", "object_views", "object_pairs", "object_times")
+OF_OBJECTS = ("objects", "object_views", "object_glimpses", "object_pairs", "object_times")
 NO_DEPTH = "no frame has a depth image"
-OF_DEPTH = ("points", "object_views")
+OF_DEPTH = ("points", "object_views", "object_glimpses")
 ONE_FRAME = "a pair takes two frames, and there is one"
 FORMAT = 4  # raised when a fact changes its meaning, so that old folders are measured again
 
@@ -75,12 +75,13 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
     owners = None if scene.objects is None else object_points(cloud, scene.objects)
     seen = new_words(keep_in, num_frames=len(scene.frames), num_points=len(cloud.points_world))
     limits = {"near_m": options.near_m, "tolerance_m": options.tolerance_m, "tolerance_share": options.tolerance_share}
-    coverage, points, views = [], [], []
+    coverage, points, views, glimpses = [], [], [], []
     for index, frame in enumerate(scene.frames):
         view = view_frame(frame, cloud, **limits, is_strict=options.strict)
         rng = generator_for(scene.scan_id, frame.frame_id, options.seed)
         points.append(sample_points(view, cloud, frame_index=index, count=options.points_per_frame, rng=rng))
         if owners is not None:
+            glimpses.append(glimpsed(view, owners))
             views.append(
                 object_views(
                     view,
@@ -153,6 +154,7 @@ def measure(scene: Scene, options: MeasureOptions, *, keep_in: Path | None = Non
         object_views=all_views,
         object_pairs=gaps,
         structure=scene.structure,
+        object_glimpses=_joined_glimpses(glimpses) if scene.objects is not None else None,
         object_times=times,
         coverage=covered.sets,
         object_places=built.object_places,
@@ -181,6 +183,12 @@ def _without_input(scene: Scene) -> dict[str, str]:
     """Why tables are None or empty that need objects or depth, in a scan that has none."""
     skips = dict.fromkeys(OF_DEPTH, NO_DEPTH) if all(frame.depth_path is None for frame in scene.frames) else {}
     return skips | dict.fromkeys(OF_OBJECTS, NO_OBJECTS) if scene.objects is None else skips
+
+
+def _joined_glimpses(of_frames: Sequence[np.ndarray]) -> ObjectGlimpseFacts:
+    """Object ids seen in each frame, as one table."""
+    frame = np.repeat(np.arange(len(of_frames), dtype=np.int32), [len(ids) for ids in of_frames])
+    return ObjectGlimpseFacts(object_id=np.concatenate([np.empty(0, np.int32), *of_frames]).astype(np.int32), frame=frame)
 
 
 def _why_blind(scene: Scene, words: np.ndarray, *, num_points: int) -> str | None:

@@ -62,6 +62,15 @@ def object_views(
     return join_views(rows)
 
 
+def glimpsed(view: FrameView, owners: ObjectPoints) -> np.ndarray:
+    """Ids `(Y,)` of the objects of which the frame shows anything: a pixel of its id image, or a visible scene point."""
+    ids = np.asarray(owners.object_ids)
+    seen = seen_counts(owners, view.words[None])[0] > 0
+    if view.instances is not None:
+        seen |= np.isin(ids + 1, np.unique(view.instances))
+    return ids[seen].astype(np.int32)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PointShares:
     """Of K objects in one frame, each `(K,)`."""

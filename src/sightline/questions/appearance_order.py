@@ -43,7 +43,7 @@ class AppearanceOrder:
     """Choice of four orders. Each object is the only one that goes by its name; the first image that shows any of it shows it clearly."""
 
     name: ClassVar[str] = "appearance_order"
-    needs: ClassVar[frozenset[str]] = frozenset(("frames", "pairs", "objects", "object_views"))
+    needs: ClassVar[frozenset[str]] = frozenset(("frames", "pairs", "objects", "object_views", "object_glimpses"))
     MARGINS: ClassVar[Mapping[str, float]] = {
         "min_step_count": 1,  # shown images from one first appearance to the next: 0 would be two in one image
         "frames": 8,  # images of one question, evenly spaced over a part of the walk; a video shows more
@@ -158,10 +158,10 @@ class AppearanceOrder:
 
 
 def _glimpsed(facts: FactTable, shown: Shown) -> np.ndarray:
-    """Which frames `(K, F)` bool show any of an object, clear or not; rows as in `shown.object_ids`."""
-    views = facts.object_views
+    """Which frames `(K, F)` bool show anything of an object, if only a pixel; rows as in `shown.object_ids`."""
+    glimpses = facts.object_glimpses
     is_seen = np.zeros(shown.is_clear.shape, dtype=bool)
-    for object_id, frame in zip(views.object_id.tolist(), views.frame.tolist()):
+    for object_id, frame in zip(glimpses.object_id.tolist(), glimpses.frame.tolist()):
         if object_id in shown.row_of:
             is_seen[shown.row_of[object_id], frame] = True
     return is_seen
