@@ -6,8 +6,11 @@ from pathlib import Path
 from small_store import write_scan
 
 from sightline.answers.answer import ANSWER_FORMATS, format_from_row
-from sightline.files import write_json
+from sightline.files import read_json, read_jsonl, write_json
 from sightline.questions.question import Mark
+from sightline.samples.export import ExportOptions
+from sightline.samples.formats.pictures import place_files
+from sightline.samples.formats.write import Prepared, finish, prepare, start
 from sightline.samples.rebuild import sources_of
 from sightline.samples.sample import Sample
 from sightline.samples.shards import write_samples
@@ -92,3 +95,20 @@ def write_dataset(root: Path, samples: list[Sample] | None = None) -> Path:
     sources = sources_of(store, sorted({sample.scan_id for sample in samples}))
     write_json(folder / "dataset.json", {"scene_store": "../store", "sources": sources})
     return folder
+
+
+def planned(dataset: Path, out: Path, to: str, *, split=None, tasks=None, limit=None, store=None, **options) -> Prepared:
+    return prepare(dataset, out, to=to, options=ExportOptions(**options), store=store, split=split, tasks=tasks, limit=limit)
+
+
+def exported(dataset: Path, out: Path, to: str, **given) -> Path:
+    prepared = planned(dataset, out, to, **given)
+    for scan_id in start(prepared):
+        place_files(scan_id, folder=str(prepared.about.folder))
+    finish(prepared)
+    return out
+
+
+def rows_of(out: Path, to: str, split: str = "train") -> list[dict]:
+    path = out / f"{split}.jsonl"
+    return list(read_jsonl(path)) if path.exists() else read_json(out / f"{split}.json")
