@@ -164,5 +164,6 @@ def test_what_makes_no_sense_is_refused(make):
 
 def test_instructions_name_unit_frame_and_words():
     assert SIDES.instruction() == "Answer with one word: left or right."
+    assert Word(words=("A", "B", "C")).instruction() == "Answer with one letter: A, B or C."
     assert MM.instruction() == "Answer with [right, down, forward] in millimetres."
     assert POINT.instruction().startswith("Answer with the point as [x, y] in thousandths of the image's width and height")

@@ -29,7 +29,8 @@ class Word:
 
     def instruction(self) -> str:
         *before, last = self.words
-        return f"Answer with one word: {', '.join(before)} or {last}."
+        kind = "letter" if all(len(word) == 1 for word in self.words) else "word"
+        return f"Answer with one {kind}: {', '.join(before)} or {last}."
 
     def json_schema(self) -> Mapping[str, Any]:
         return {"type": "string", "enum": list(self.words)}

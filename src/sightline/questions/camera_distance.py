@@ -24,13 +24,13 @@ class CameraDistance(CameraTask):
     }
     PAYLOAD: ClassVar[np.dtype] = np.dtype([("distance_m", "i4"), ("overlap", "u2")])
     TEMPLATES: ClassVar[tuple[str, ...]] = (
-        "How far did the camera move between the two images?",
+        "How far did the camera move between the two images, measured in a straight line?",
         "What is the distance between the two camera positions?",
         "How far apart are the places from which these images were taken?",
         "How far is the second camera position from the first?",
-        "The camera moved from view 1 to view 2. How long is the straight line between them?",
-        "From the first image to the second, how far did the camera travel in a straight line?",
-        "By how much did the camera change its place between these two views?",
+        "The camera moved from view 1 to view 2. How long is the straight line between the two places?",
+        "Draw a straight line from the first camera to the second. How long is it?",
+        "Going straight from where image 1 was taken to where image 2 was taken, how far is it?",
         "What distance lies between the camera of image 1 and the camera of image 2?",
     )
 

@@ -77,11 +77,11 @@ class CameraXMovement(CameraAxisMovement):
         "Seen from the first image, did the camera move to the right or to the left to take the second one?",
         "Facing the way the first camera faces, on which side of it was the second image taken, left or right?",
         "To which side did the camera shift from image 1 to image 2, judged by the view in image 1?",
-        "Looking only at sideways movement, which way did the camera go after the first image, in its own view?",
+        "Looking only at sideways movement in the first camera's view, did it go left or right to take the second image?",
         "Does the second camera position lie to the left or to the right of the first one, as the first camera sees it?",
-        "Take the first image as the reference. Was the camera carried to its right or to its left for the second?",
-        "If you held the camera of view 1, to which side would you step to get to where view 2 was taken?",
-        "From the first viewpoint, is the place of the second viewpoint further right or further left?",
+        "Take the first camera as the reference. Was the second image taken to the right or to the left of it?",
+        "If you held the camera of view 1, would you step left or right to get to where view 2 was taken?",
+        "Seen from the first viewpoint, does the second viewpoint lie further right or further left?",
     )
 
 
@@ -96,14 +96,14 @@ class CameraYMovement(CameraAxisMovement):
     AXIS: ClassVar[int] = 1
     WORDS: ClassVar[tuple[str, str]] = ("down", "up")
     TEMPLATES: ClassVar[tuple[str, ...]] = (
-        "Along the upright edge of the first image, did the camera move up or down to take the second one?",
+        "Along the side edges of the first image, did the camera move up or down to take the second one?",
         "In the first camera's own axes, was the camera shifted up or down between the two images?",
-        "Judged by what is up in image 1, which way did the camera go to take image 2, up or down?",
+        "Taking the top of image 1 as up, which way did the camera go to take image 2, up or down?",
         "Take the first view as the reference. Did the camera move towards its top or its bottom, that is, up or down?",
-        "Looking only at movement along the first image's upright axis, which way did the camera go for the second image?",
-        "Holding the camera as in view 1, would you move it down or up to get to the place of view 2?",
-        "From the first camera's view, does the second camera position lie further up or further down?",
-        "Was the camera moved down or up, in the axes of the first camera, before the second image was taken?",
+        "Looking only at movement along the first image's upright axis, did the camera go up or down for the second image?",
+        "Holding the camera as in view 1, would you move it down or up, along its own upright axis, to get to view 2?",
+        "In the first camera's view, is the second camera position further up or further down than the first?",
+        "Hold your head tilted as the first camera is. From there, did it move down or up to take the second image?",
     )
 
 
@@ -118,8 +118,8 @@ class CameraZMovement(CameraAxisMovement):
         "Facing the way the first camera faces, was the second image taken further forward or further backward?",
         "Judged by where image 1 looks, which way did the camera go to take image 2, backward or forward?",
         "Take the first view as the reference. Was the camera moved forward or backward for the second view?",
-        "Looking only at movement along the first camera's line of sight, which way did the camera go?",
-        "If you held the camera of view 1, would you step backward or forward to get to the place of view 2?",
+        "Looking only at movement along the first camera's line of sight, did it go forward or backward to take the second image?",
+        "Pointing the camera as in view 1, would you move it backward or forward to get to the place of view 2?",
         "Did the camera go forward into the first view or backward out of it before the second image was taken?",
-        "In the first camera's own axes, does the second camera position lie forward or backward of the first?",
+        "In the first camera's own axes, is the second camera position forward of the first or backward of it?",
     )

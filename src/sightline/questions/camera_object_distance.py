@@ -23,7 +23,7 @@ TEMPLATES = (
     "How far away from the camera is the nearest part of {a}?",
     "In a straight line, how far is it from the camera to the closest point of {a}?",
     "Measure from the camera to {a}: how far is its nearest point?",
-    "Someone holds the camera where this image was taken. How far is the closest point of {a} from it?",
+    "The camera is where this image was taken from. How far from it is the closest point of {a}?",
     "How much distance lies between the camera and {a} where they come closest?",
     "Give the distance from the camera to the part of {a} that is nearest to it.",
 )

@@ -149,10 +149,10 @@ class CameraYawMovement(Yaw, CameraTurnWord):
     }
     TEMPLATES: ClassVar[tuple[str, ...]] = (
         "Seen from above, did the camera turn to the left or to the right between the first and the second image?",
-        "From image 1 to image 2, which way did the camera turn on the spot, left or right, by the shorter way?",
-        "About the vertical axis, was the camera turned left or right after the first image was taken?",
+        "From image 1 to image 2, which way did the camera turn, left or right, by the shorter way?",
+        "About the vertical axis, was the camera turned left or right to take the second image?",
         "Compared with the first view, does the second camera face more to the left or more to the right?",
-        "To face where the second image looks, would someone facing as in the first turn right or left?",
+        "To face the way the second image looks, would someone facing as in the first turn right or left?",
         "Looking only at turning and not at movement, did the camera turn right or left from view 1 to view 2?",
         "Was the camera's heading turned to the right or to the left between these two images?",
         "Which way did the camera's heading turn after image 1, by the shorter way, to reach that of image 2?",
@@ -170,12 +170,12 @@ class CameraYawAngle(Yaw, CameraTurnAngle):
     }
     TEMPLATES: ClassVar[tuple[str, ...]] = (
         "By how many degrees did the camera turn about the vertical axis between the two images?",
-        "From the first image to the second, by what angle did the camera's heading change, to the left or to the right?",
-        "Seen from above, what is the angle between the directions in which the two images look, in degrees?",
+        "From the first image to the second, by what angle did the camera's heading change?",
+        "Seen from above, what is the angle between the directions in which the two images look?",
         "How many degrees did the camera turn to the side, whichever way is shorter, from view 1 to view 2?",
-        "Looking only at turning left or right, how far did the camera turn after the first image, in degrees?",
-        "What angle lies between the headings of the camera in image 1 and in image 2, seen from above?",
-        "How far to the side, in degrees, would someone facing as in the first view turn to face as in the second?",
+        "Looking only at turning left or right, how far did the camera turn to get from the first view to the second?",
+        "What turn about the vertical takes the camera from its heading in image 1 to that in image 2, by the shorter way?",
+        "How far to the side would someone facing as in the first view turn to face as in the second?",
         "On a floor plan, by how many degrees do the viewing directions of the two images differ?",
     )
 
@@ -190,14 +190,14 @@ class CameraPitchMovement(Pitch, CameraTurnWord):
         "min_axis_share": 0.15,  # of both turns together; cameras are turned far more than they are tilted
     }
     TEMPLATES: ClassVar[tuple[str, ...]] = (
-        "Against the horizon, did the camera tilt up or down between the first and the second image?",
+        "Relative to the horizon, did the camera tilt up or down between the first and the second image?",
         "From image 1 to image 2, was the camera tilted up or down?",
         "Does the second image look further up or further down than the first, measured against the horizon?",
-        "Looking only at tilting and not at movement, which way did the camera tilt after the first image, down or up?",
+        "Looking only at tilting and not at movement, which way did the camera tilt for the second image, down or up?",
         "Was the camera's viewing direction raised or lowered for the second image, that is, did it tilt up or down?",
-        "To look where the second image looks, would someone looking as in the first lift the gaze up or drop it down?",
-        "Compared with the first view, is the camera pointed further down or further up in the second, against the horizon?",
-        "Which way did the camera tilt against the horizon to get from view 1 to view 2, down or up?",
+        "Someone whose gaze is tilted as in the first image wants to look as in the second. Must the gaze go up or down?",
+        "Compared with the first view, is the camera pointed further down or further up in the second, relative to the horizon?",
+        "Which way did the camera tilt relative to the horizon to get from view 1 to view 2, down or up?",
     )
 
 
@@ -211,11 +211,11 @@ class CameraPitchAngle(Pitch, CameraTurnAngle):
     }
     TEMPLATES: ClassVar[tuple[str, ...]] = (
         "By how many degrees did the camera tilt up or down between the two images, measured against the horizon?",
-        "From the first image to the second, by what angle did the camera's tilt against the horizon change?",
-        "How many degrees higher or lower above the horizon does the second image look than the first?",
-        "Looking only at tilting up or down, how far did the camera tilt after the first image, in degrees?",
-        "What is the difference in tilt between image 1 and image 2, in degrees against the horizon?",
-        "How far up or down, in degrees, was the viewing direction tilted from view 1 to view 2?",
-        "By what angle was the camera raised or lowered against the horizon, without counting turns to the side?",
-        "Measured from the horizon, by how many degrees do the viewing directions of the two images differ in height?",
+        "From the first image to the second, by what angle did the camera's tilt relative to the horizon change?",
+        "By how many degrees does the second image look higher or lower than the first, relative to the horizon?",
+        "Looking only at tilting up or down, how far did the camera tilt to get from the first view to the second?",
+        "What is the difference in tilt between image 1 and image 2, relative to the horizon?",
+        "How far up or down was the viewing direction tilted from view 1 to view 2?",
+        "By what angle was the camera's gaze raised or lowered, without counting turns to the side?",
+        "Take each camera's tilt above or below the horizon. By how many degrees do the two tilts differ?",
     )

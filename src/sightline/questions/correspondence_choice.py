@@ -19,12 +19,12 @@ from sightline.questions.question import MARK_COLOURS, Mark, Question, TaskOptio
 from sightline.questions.rows import IndexedTask, Renderer, ScanHead, Selected, to_sixteenths
 
 TEMPLATES = (
-    "The {colour} dot in image 1 marks a point. Which dot in image 2 marks the same point: A, B, C or D?",
+    "The {colour} dot in image 1 marks a point. Which lettered dot in image 2 marks the same point?",
     "Which of the {colour} dots A, B, C and D in image 2 is on the same spot of the scene as the dot in image 1?",
-    "Find the point under the {colour} dot of image 1 again. Which lettered dot of image 2 is on it: A, B, C or D?",
-    "Image 2 has four {colour} dots, A, B, C and D. Which of them stands where the dot in image 1 stands in the room?",
+    "Find the point under the {colour} dot of image 1 again. Which lettered dot of image 2 is on it?",
+    "Image 2 has four {colour} dots, A, B, C and D. Which of them is on the place in the room that the dot in image 1 is on?",
     "Look at the surface under the {colour} dot in image 1. Which of the dots A, B, C and D in image 2 is on it too?",
-    "Both images show the place that the {colour} dot in image 1 is on. Which dot in image 2 is there: A, B, C or D?",
+    "Both images show the place that the {colour} dot in image 1 is on. Which letter has the dot in image 2 that is there?",
     "Match the {colour} dot of image 1 with one of the dots A, B, C and D of image 2. Which one is on the same point?",
     "One of the {colour} dots A, B, C and D in image 2 marks the very point marked in image 1. Which one?",
 )

@@ -14,7 +14,7 @@ TEMPLATES = (
     "How deep in the scene, along the viewing direction, is the surface at {point}?",
     "How far ahead of the camera, along its viewing direction, does the surface at {point} lie?",
     "Look at {point}. What is its depth along the viewing direction?",
-    "At which depth along the viewing direction is {point}?",
+    "At what depth along the viewing direction is {point}?",
     "Going straight ahead along the viewing direction, how far is it until you are level with {point}?",
     "Give the depth of the surface at {point}: its distance from the camera along the viewing direction.",
 )

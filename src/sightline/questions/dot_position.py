@@ -23,11 +23,11 @@ TEMPLATES = (
     "In which part of the image is the {colour} dot?",
     "Where in the image is the {colour} dot?",
     "Which quarter of the picture holds the {colour} dot?",
-    "Find the {colour} dot. In which part of the image is it?",
+    "Halve the image both ways. Into which quarter does the {colour} dot fall?",
     "Look for the {colour} dot. Where is it in the picture?",
-    "The {colour} dot lies in which part of the image?",
+    "Which corner of the picture is the {colour} dot nearest to?",
     "Cut the image into four equal parts. Which one is the {colour} dot in?",
-    "Several dots are drawn. In which part of the image is the {colour} dot?",
+    "Of the dots drawn on the image, where is the {colour} dot?",
 )
 
 

@@ -15,14 +15,14 @@ from sightline.questions.shown import Shown
 from sightline.questions.templates import is_plural, plural, sounds_alike, word
 
 TEMPLATES = (
-    "How many {things} are in {here}?",
-    "How many {things} can you see in {here}?",
-    "Count the {things} in {here}.",
-    "What is the number of {things} in {here}?",
+    "How many {things} are there in {here}, each counted once?",
+    "How many {things} can you see in {here}, counting none of them twice?",
+    "Count the {things} in {here}, each only once.",
+    "What is the number of different {things} in {here}?",
     "Counting each one once, how many {things} appear in {here}?",
     "How many different {things} do you find in {here}?",
-    "In {here}, how many {things} are there in total?",
-    "Tell the total number of {things} in {here}.",
+    "In {here}, how many separate {things} are there in total?",
+    "Give the total number of {things} in {here}, leaving out none and repeating none.",
 )
 
 

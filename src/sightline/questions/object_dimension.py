@@ -20,7 +20,7 @@ from sightline.questions.picking import pick
 from sightline.questions.question import MARK_COLOURS, Mark, Question, TaskOptions
 from sightline.questions.rows import NO_FRAME, IndexedTask, Renderer, ScanHead, Selected, from_sixteenths, to_sixteenths
 from sightline.questions.shown import MIN_SIDE_SHARE, not_asked
-from sightline.questions.templates import spoken
+from sightline.questions.templates import object_name
 from sightline.questions.units import PER_M
 
 MOST_VIEWS = 5  # images that one row has room for
@@ -32,11 +32,11 @@ LARGEST_ID = 0xFFFF  # object ids are stored in two bytes
 HEIGHTS = (
     "What is the height of {a}?",
     "Estimate the height of {a}, from bottom to top.",
-    "From bottom to top, what is the height of {a}?",
-    "How far is the top of {a} above the bottom?",
-    "What height would a ruler show that stands upright beside {a}?",
+    "How tall is {a}, measured straight up from its bottom to its top?",
+    "How far is the top of {a} above its bottom?",
+    "An upright ruler just spans {a} from its lowest to its highest point. How long is the ruler?",
     "What is the vertical size of {a}?",
-    "Look at {a}. What is the vertical distance from the lowest to the highest point?",
+    "Look at {a}. What is its vertical extent?",
     "By how much does the highest point of {a} lie above the lowest?",
     "How tall must an upright box be to just hold {a}?",
 )
@@ -45,11 +45,11 @@ SIDES = (
     "Seen from overhead, how long is the {which} side of {a}?",
     "Measured along the sides of {a}, what is the {which} horizontal dimension?",
     "Imagine an upright box that fits tightly around {a}. How long is the {which} side of its base?",
-    "Estimate the {name} of {a}: the extent along the {which} horizontal side.",
-    "Looking straight down on {a}, what is the extent along the {which} side?",
+    "Estimate the {name} of {a}: its extent along its {which} horizontal side.",
+    "Looking straight down on {a}, what is its extent along its {which} side?",
     "Of the two horizontal sides of {a}, how long is the {which} one?",
-    "What is the horizontal size of {a} along the {which} side?",
-    "How much horizontal space does the {which} side of {a} take up?",
+    "Draw {a} on a floor plan as a rectangle. How long is its {which} side in reality?",
+    "How much room does {a} need along the {which} side of its base?",
 )
 SIZE_MARGINS: Mapping[str, float] = {
     "min_size_cm": 10.0,  # in whole centimetres, rounding moves an answer by 5 % at most
@@ -187,7 +187,7 @@ class ObjectDimension(IndexedTask):
         @cache
         def worded(template: int, category: str, colours: int, is_alone: bool) -> str:
             dot = "" if colours == NO_COLOUR else f" ({COLOURS[colours]} dot)" if is_alone else f" ({COLOURS[colours]} dot in image 1)"
-            return templates[template].format(a=f"the {spoken(category)}{dot}")
+            return templates[template].format(a=f"{object_name(category, None)}{dot}")
 
         def render(row: tuple, scan: ScanHead) -> Question:
             _, template, _, colours, first, second, object_id, size_m, u, v, third, fourth, fifth = row[:13]

@@ -23,7 +23,7 @@ TEMPLATES = (
     "How far is {a} from {b}, measured between their closest points?",
     "How wide is the gap between {a} and {b} where it is narrowest?",
     "Measure from {a} to {b}: what is the smallest distance?",
-    "In a straight line from surface to surface, how far is it from {a} to {b} at the least?",
+    "From surface to surface in a straight line, what is the least distance between {a} and {b}?",
 )
 
 

@@ -11,11 +11,11 @@ from sightline.questions.single_points import SinglePointTask
 TEMPLATES = (
     "How high above the floor is {point}?",
     "What is the height of {point} above the floor?",
-    "How far above the floor, straight up, is the surface under {point}?",
-    "Give the height of {point} over the floor.",
+    "How far above the floor, straight up, is the surface at {point}?",
+    "A plumb line hangs from {point} down to the floor. How long is it?",
     "Look at {point}. How high is it above the floor?",
-    "At which height above the floor lies {point}?",
-    "How far would something fall from {point} straight down to the floor?",
+    "At what height above the floor is {point}?",
+    "How far would something fall from {point} to the floor, with nothing in the way?",
     "Measured straight up from the floor, how high is {point}?",
 )
 

@@ -27,43 +27,43 @@ MOVES, IS_STILL = 0, 1  # in the row's `order`
 MULTISPA_SHARE = 0.2  # MultiSPA paper: right within 20 % of the true length
 
 DISTANCES = (
-    "The camera may have moved too. How far did the point {at} itself move in the world by image 2?",
+    "The camera may have moved too. How far had the point {at} itself moved in the world by image 2?",
     "Leaving out the camera's own motion, how far did the point {at} move between the two images?",
-    "Whatever the camera did, how far did the point {at} move in the world by image 2?",
+    "Whatever the camera did, how far had the point {at} moved in the world by image 2?",
     "Take the point {at}. How far apart were its places in the world when the images were taken, wherever the camera was?",
-    "Look at the point {at}. By image 2, how far from that place in the world is it? The camera may have moved.",
-    "In a straight line, how far does the point {at} travel in the world by image 2? Leave out the camera's motion.",
-    "By how much did the point {at} change its place in the world by image 2? The camera may have moved too.",
-    "Things may have moved, and so may the camera. How far did the point {at} move in the world by image 2?",
+    "Look at the point {at}. How far from that place in the world is it in image 2? The camera may have moved.",
+    "In a straight line, how far had the point {at} travelled in the world by image 2? Leave out the camera's motion.",
+    "How long is the straight line in the world from the point {at} to its place in image 2? The camera may have moved.",
+    "Things may have moved, and so may the camera. How far had the point {at} moved in the world by image 2?",
 )
 VECTORS = (
-    "Along the axes of the camera of image 1, how did the point {at} move in the world by image 2? The camera may have moved too.",
-    "The camera may have moved too. By which vector did the point {at} itself move in the world by image 2, in the first camera's axes?",
-    "Leaving out the camera's own motion, by which vector did the point {at} move by image 2, in the axes of the first camera?",
+    "Along the axes of the camera of image 1, how had the point {at} moved in the world by image 2? The camera may have moved too.",
+    "The camera may have moved too. By which vector had the point {at} itself moved in the world by image 2, in the first camera's axes?",
+    "Leaving out the camera's own motion, by which vector had the point {at} moved by image 2, in the axes of the first camera?",
     "Whatever the camera did, what is the movement of the point {at} by image 2, in the world but along the axes of the first camera?",
-    "Look at the point {at}. In the first camera's axes, by which vector did it move in the world by image 2? The camera may have moved.",
+    "Look at the point {at}. In the first camera's axes, by which vector had it moved in the world by image 2? The camera may have moved.",
     "From image 1 to image 2, what is the displacement of the point {at} in the world, along the axes of the first camera?",
-    "How far to the right, down and forward, as the first camera looks, did the point {at} move in the world by image 2?",
-    "Things may have moved, and so may the camera. How did the point {at} move in the world by image 2, in the first camera's axes?",
+    "How far to the right, down and forward, as the first camera looks, had the point {at} moved in the world by image 2?",
+    "Things may have moved, and so may the camera. How had the point {at} moved in the world by image 2, in the first camera's axes?",
 )
 KEPT_DISTANCES = (
-    "Relative to the camera, which may move itself, how far did the point {at} move by image 2?",
+    "Relative to the camera, which may move itself, how far had the point {at} moved by image 2?",
     "How far did the point {at} shift relative to the camera from image 1 to image 2, camera motion included?",
-    "Taking the camera as fixed, how far did the point {at} move relative to the camera by image 2?",
-    "By how much did the place of the point {at} relative to the camera change by image 2?",
+    "Taking the camera as fixed, how far had the point {at} moved relative to the camera by image 2?",
+    "By how much had the place of the point {at} relative to the camera changed by image 2?",
     "Relative to the camera, how far apart were the places of the point {at} when the two images were taken?",
-    "The camera's own motion counts: how far did the point {at} move relative to the camera by image 2?",
+    "The camera's own motion counts: how far had the point {at} moved relative to the camera by image 2?",
     "Between the two images, how far did the point {at} move relative to the camera, in a straight line?",
     "Look at the point {at}. How far is its place relative to the camera in image 2 from that in image 1?",
 )
 KEPT_VECTORS = (
-    "Relative to the camera, which may move itself, by which vector did the point {at} move by image 2?",
+    "Relative to the camera, which may move itself, by which vector had the point {at} moved by image 2?",
     "By which vector did the point {at} shift relative to the camera from image 1 to image 2, camera motion included?",
-    "Taking the camera as fixed, by which vector did the point {at} move relative to the camera by image 2?",
-    "How did the place of the point {at} relative to the camera change by image 2, along the camera's own axes?",
+    "Taking the camera as fixed, by which vector had the point {at} moved relative to the camera by image 2?",
+    "How had the place of the point {at} relative to the camera changed by image 2, along the camera's own axes?",
     "Along the camera's own axes, what is the movement of the point {at} relative to the camera by image 2?",
-    "The camera's own motion counts: how did the point {at} move relative to the camera by image 2, along the camera's axes?",
-    "How far to the right, down and forward did the point {at} move relative to the camera by image 2?",
+    "The camera's own motion counts: how had the point {at} moved relative to the camera by image 2, along the camera's axes?",
+    "How far to the right, down and forward had the point {at} moved relative to the camera by image 2?",
     "Look at the point {at}. What is its place relative to the camera in image 2 less that in image 1, along the camera's axes?",
 )
 MOVEMENT_MARGINS: Mapping[str, float] = {
@@ -313,6 +313,9 @@ def _spread_out(
     _, once = np.unique((body * frames + early) * frames + late, return_index=True)
     skips["same_body_in_the_same_images"] = len(order) - len(once)
     order = order[np.sort(once)]
+    is_at_edge = facts.tracks.at_edge[found.first_row[order]]
+    skips["something_else_beside_the_point"] = int(is_at_edge.sum())
+    order = order[~is_at_edge]
     if margins["dot_share"] > 0.0:
         is_crowded = are_crowded(facts, facts.tracks, found.first_row[order], share=margins["dot_share"])
         skips["another_body_at_the_dot"] = int(is_crowded.sum())

@@ -19,12 +19,12 @@ TRIED_PER_QUESTION = 25  # triples drawn: most are too close together, too near 
 
 TEMPLATES = (
     "Stand at {a} and face {b}. Where is {c}?",
-    "You stand at {a} and look at {b}. On which side is {c}?",
+    "You stand at {a} and look at {b}. In which direction from you is {c}?",
     "If you stand at {a} facing {b}, where do you find {c}?",
     "Facing {b} from {a}, in which direction is {c}?",
     "From {a}, looking towards {b}, where is {c}?",
     "Imagine standing at {a} with {b} ahead of you. Where is {c}?",
-    "I am at {a} and turned to {b}. Where is {c} from there?",
+    "I am at {a}, facing {b}. Where is {c}, as I see it?",
     "With {b} in front of you as you stand at {a}, where would {c} be?",
 )
 

@@ -23,7 +23,7 @@ TEMPLATES = (
     "Measured between closest points, which of these objects is nearest to {x}?",
     "Which one of these has the smallest gap to {x}?",
     "Of these four objects, which comes closest to {x} at its closest point?",
-    "To which of these is it the shortest way in a straight line from {x}, surface to surface?",
+    "Going straight from the surface of {x} to that of each of these, which way is the shortest?",
     "Compare the gaps between {x} and each of these objects. Which gap is the smallest?",
     "Which of the four objects listed is at the shortest distance from {x}, surface to surface?",
     "Starting at {x}, which of these could be reached by the shortest straight line?",

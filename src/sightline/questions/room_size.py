@@ -29,7 +29,7 @@ TEMPLATES = (
     "How large is the floor of {what}?",
     "Estimate the floor area of {what}.",
     "How big is {what}, measured by its floor?",
-    "How much floor does {what} have, furniture or not?",
+    "How much floor does {what} have, counting what lies under the furniture?",
     "What area does the floor of {what} cover, from wall to wall?",
     "Going by its floor, how large is {what}?",
     "If {what} were empty, how large would its floor be?",

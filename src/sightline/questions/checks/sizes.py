@@ -7,7 +7,7 @@ import numpy as np
 from sightline.questions.checks.checker import Checker, WrongError, expect_number
 from sightline.questions.checks.objects import corners
 from sightline.questions.question import Question
-from sightline.questions.templates import spoken
+from sightline.questions.templates import object_name, spoken
 
 UNITS_PER_M = {"cm": 100.0, "mm": 1000.0}
 SHORTER = re.compile(r"\bshorter\b")
@@ -49,7 +49,7 @@ def _expect_size(checker: Checker, question: Question, axis: int) -> None:
 
 def _expect_named(checker: Checker, question: Question, object_id: int) -> None:
     category = checker.object_of[object_id].category
-    if f"the {spoken(category)}" not in question.text:
+    if object_name(category, None) not in question.text:
         raise WrongError(f"the text does not name the {category}")
     if not question.marks and sum(one.category == category for one in checker.object_of.values()) > 1:
         raise WrongError(f"there are several of category {category}, and none is marked")
