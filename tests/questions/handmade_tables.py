@@ -135,6 +135,7 @@ def tracks_and_windows(poses: np.ndarray, camera: Intrinsics, *, seed: int = 4) 
         point_camera=in_camera.reshape(-1, 3),
         point_world=world.reshape(-1, 3),
         body=body[point],
+        at_edge=np.zeros(len(point), dtype=bool),
     )
     rows = [
         (one, start, end)

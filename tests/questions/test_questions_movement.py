@@ -39,6 +39,7 @@ def followed(poses, places_world, body=None):
         point_camera=in_camera.reshape(-1, 3),
         point_world=world.reshape(-1, 3),
         body=body[point],
+        at_edge=np.zeros(len(point), dtype=bool),
     )
     one, start, end = (part.ravel() for part in np.meshgrid(np.arange(count), np.arange(times), np.arange(times), indexing="ij"))
     kept = (start < end) & visible[one, start] & visible[one, end]

@@ -29,6 +29,14 @@ def test_otherwise_chairs_are_asked_about():
     assert any(CHAIRS & set(one.object_ids) for one in ask_all(FACTS, ABOUT_OBJECTS, seed=0, options=TaskOptions()).questions)
 
 
+def test_a_tracked_point_beside_something_else_is_not_asked_about():
+    tasks = [name for name in TASKS if name.startswith("point_movement")]
+    assert len(ask_all(FACTS, tasks, seed=0, options=TaskOptions()).questions) > 20
+    edgy = replace(FACTS, tracks=replace(FACTS.tracks, at_edge=np.ones(len(FACTS.tracks.point), dtype=bool)))
+    asked = ask_all(edgy, tasks, seed=0, options=TaskOptions())
+    assert asked.questions == () and all("something_else_beside_the_point" in reasons for reasons in asked.skip_counts.values())
+
+
 def test_an_object_that_moves_is_certainly_absent_nowhere():
     row = BoxViews(FACTS).row_of[MOVED]
     assert BoxViews(FACTS).is_absent[row].any() or (FACTS.object_views.object_id == MOVED).sum() == len(FACTS.frames.frame_ids)

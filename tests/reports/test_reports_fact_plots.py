@@ -109,7 +109,7 @@ def test_a_scan_of_one_frame_without_labels_still_has_its_page():
 def test_tracks_and_correspondences_are_summed_up_where_they_were_measured(table):
     tracks = TrackFacts(
         point=np.array([0, 0, 1, 1]), frame=np.array([0, 1, 0, 1]), visible=np.array([True, True, True, False]),
-        point_camera=np.zeros((4, 3)), point_world=np.zeros((4, 3)), body=np.array([0, 0, 1, 1]),
+        point_camera=np.zeros((4, 3)), point_world=np.zeros((4, 3)), body=np.array([0, 0, 1, 1]), at_edge=np.zeros(4, bool),
     )  # fmt: skip
     assert fact_summaries.tracks(replace(table, tracks=tracks)).rows == (("still", "1", "100%"), ("body 1", "1", "50%"))
     windows = TrackWindowFacts(

@@ -143,6 +143,7 @@ class TrackFacts:
     point_camera: np.ndarray  # (R, 3) metres in that frame's camera; NaN where not known
     point_world: np.ndarray  # (R, 3); NaN where it or the camera's pose is not known
     body: np.ndarray  # (R,) int32 rigid body that the point moves with: 0 = still, -1 = none found
+    at_edge: np.ndarray  # (R,) bool: a depth pixel at or beside it shows something else; False where it is not seen or has no depth map
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from sightline.captures.capture import PointTracks
+from sightline.captures.frame_images import frame_depth_m
 from sightline.config import config
 from sightline.facts.bodies import NO_BODY, rigid_groups, still_points
 from sightline.facts.fact import TrackFacts, TrackWindowFacts
@@ -14,6 +15,8 @@ from sightline.facts.points import generator_for
 from sightline.scenes.scene import Scene
 
 DRAWN_PER_WINDOW = 8  # windows looked at for each one kept, so that small and large movements are both among those kept
+LONE_MOVE_M = 0.02  # a point of no body moved when it was seen at places this far apart
+EDGE_M, EDGE_SHARE = 0.05, 0.03  # a reading beside a point is its own surface's within the larger of the two: a slanted surface goes on
 POSES_UNKNOWN = "displacements in space need camera poses, and nobody knows where the cameras were; apparent movements are there"
 
 
@@ -62,9 +65,10 @@ def measure_tracks(scene: Scene, *, seed: int, options: TrackOptions, skips: dic
         point_camera=points_camera.reshape(-1, 3),
         point_world=points_world.reshape(-1, 3),
         body=np.repeat(body, times),
+        at_edge=_at_edge(scene, frame, points_camera, seen).ravel(),
     )
     windows = _windows(points_camera, points_world, seen, poses, frame, body, scan_id=scene.scan_id, seed=seed, options=options)
-    return TrackMeasures(tracks=table, windows=windows, moving_ids=_moving_ids(known, body))
+    return TrackMeasures(tracks=table, windows=windows, moving_ids=_moving_ids(known, body, points_world, seen))
 
 
 def bodies_of(points_camera: np.ndarray, points_world: np.ndarray | None, seen: np.ndarray, *, options: TrackOptions) -> np.ndarray:
@@ -94,11 +98,38 @@ def _in_world(points_camera: np.ndarray, world_from_camera: np.ndarray) -> np.nd
     return np.einsum("tij,ntj->nti", world_from_camera[:, :3, :3], points_camera) + world_from_camera[None, :, :3, 3]
 
 
-def _moving_ids(known: PointTracks, body: np.ndarray) -> frozenset[int]:
-    """Objects with points of a moving body; empty where nobody says whose the points are."""
+def _moving_ids(known: PointTracks, body: np.ndarray, points_world: np.ndarray, seen: np.ndarray) -> frozenset[int]:
+    """Objects with a point of a moving body, or a lone point `(N, T, 3)` that left its place; none where nobody says whose they are."""
     if known.object_ids is None:
         return frozenset()
-    return frozenset(int(one) for one in np.unique(known.object_ids[body > 0]) if one >= 0)
+    places = np.where(seen[:, :, None], points_world, np.nan)
+    with np.errstate(all="ignore"):
+        low, high = np.fmin.reduce(places, axis=1), np.fmax.reduce(places, axis=1)
+        left_its_place = (body < 0) & (np.linalg.norm(high - low, axis=1) > LONE_MOVE_M)  # NaN where never seen: false
+    return frozenset(int(one) for one in np.unique(known.object_ids[(body > 0) | left_its_place]) if one >= 0)
+
+
+def _at_edge(scene: Scene, frame: np.ndarray, points_camera: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Which points `(N, T)` bool have a depth reading at their pixel or beside it that is not their own surface's, or no reading there."""
+    at_edge = np.zeros(seen.shape, dtype=bool)
+    for time, index in enumerate(frame):
+        one = scene.frames[index]
+        who = np.flatnonzero(seen[:, time])
+        if one.depth_path is None or not len(who):
+            continue
+        depth_m = frame_depth_m(one)
+        points = points_camera[who, time]
+        uv, z = one.depth_intrinsics.project(points)
+        height, width = depth_m.shape
+        with np.errstate(invalid="ignore"):
+            inside = (z > 0) & one.depth_intrinsics.contains(uv)
+        column, row = (np.where(inside, np.rint(np.where(inside, axis, 0)), 0).astype(np.int64) for axis in uv.T)
+        off = np.zeros(len(who), dtype=bool)
+        for right, down in np.ndindex(3, 3):
+            reading = depth_m[np.clip(row + down - 1, 0, height - 1), np.clip(column + right - 1, 0, width - 1)]
+            off |= ~(np.abs(reading - z) <= np.maximum(EDGE_M, EDGE_SHARE * z))  # NaN: no reading, so nobody knows
+        at_edge[who, time] = off & inside
+    return at_edge
 
 
 def _windows(
