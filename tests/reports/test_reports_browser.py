@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from small_store import write_scan
 
+from sightline.answers.box import Box
+from sightline.answers.point import Point
 from sightline.errors import DataError
 from sightline.questions.engine import ask_all
 from sightline.questions.question import TaskOptions
@@ -62,6 +64,20 @@ def test_no_word_of_a_question_can_end_a_script(dataset, tmp_path):
         text = path.read_text()
         assert "onerror=document" not in text.replace("\\u003cimg src=x onerror=document", "") and "\u2028" not in text
     assert any(EVIL in row["question"] for row in rows_of(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("form", "value"), [(Point(width=320, height=240), (500.0, 500.0)), (Box(width=320, height=240), (250.0, 250.0, 750.0, 750.0))]
+)
+def test_an_answer_that_is_a_place_is_drawn_where_it_is(dataset, tmp_path, form, value):
+    folder, samples = dataset
+    placed = replace(samples[0], answer_kind=form.kind, answer_options=form.to_row(), answer_text=form.render(value), answer_value=value)
+    (tmp_path / "data" / "data").mkdir(parents=True)
+    write_samples(tmp_path / "data" / "data" / "train-00000-of-00001.parquet", [placed])
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps({"scene_store": str(folder.parent / "store")}))
+    write_browser(tmp_path / "data", tmp_path / "out")
+    (row,) = rows_of(tmp_path / "out")
+    assert row["place"] == pytest.approx([159.5, 119.5] if form.kind == "point" else [79.5, 59.5, 239.5, 179.5])
 
 
 def test_few_of_each_task_are_shown_where_that_is_asked(dataset, tmp_path):

@@ -113,8 +113,7 @@ def _place(sample: Sample) -> list[float] | None:
     value = sample.answer_value
     if sample.answer_kind not in ("point", "box") or not isinstance(value, tuple):
         return None
-    form = sample.answer_format
-    return [px for start in range(0, len(value), 2) for px in form.to_px((value[start], value[start + 1]))]
+    return list(sample.answer_format.to_px(value))
 
 
 def _parts(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
