@@ -11,6 +11,7 @@ from sightline.answers.answer import Score
 from sightline.errors import DataError
 
 _IGNORED = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"))
+_LETTERS = tuple(tuple(string.ascii_uppercase[:count]) for count in range(27))
 _MARKDOWN = dict.fromkeys(map(ord, "*`$_~"), " ")
 _WRAPPING = " \t\n\r.,:;!?()[]{}<>\"'\u201c\u201d\u2018\u2019"
 _LEADING = re.compile(r"^[\s(\[\"']*([A-Za-z])\s*[.):\]]\s*(.*)$", re.DOTALL)
@@ -39,7 +40,7 @@ class Choice:
 
     @property
     def letters(self) -> tuple[str, ...]:
-        return tuple(string.ascii_uppercase[: len(self.options)])
+        return _LETTERS[len(self.options)]
 
     @property
     def listing(self) -> str:

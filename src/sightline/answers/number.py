@@ -16,6 +16,8 @@ from sightline.errors import DataError
 UNIT_WORDS = {"m": "metres", "cm": "centimetres", "mm": "millimetres", "deg": "degrees", "m2": "square metres", "": ""}
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # VSI-Bench released scorer: 0.50, 0.55, ... 0.95
 _ALLOWED_ERRORS = sorted((1.0 - THRESHOLDS).tolist())
+_NO_NUMBERS = (str, bool)
+_PATTERNS = tuple(f"%.{decimals}f" for decimals in range(7))
 _PLAIN = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")  # what `render` writes: most replies, and no need to look further
 
 _LENGTHS_M = {
@@ -101,10 +103,10 @@ class Number:
 
     def render(self, value: float) -> str:
         """Rounded, never truncated. Raises DataError for a value that is no finite number."""
-        if isinstance(value, str | bool) or not math.isfinite(value):
+        if isinstance(value, _NO_NUMBERS) or not math.isfinite(value):
             raise DataError(f"number answer: expected a finite number, found {value!r}")
-        text = f"{float(value):.{self.decimals}f}"
-        return text.removeprefix("-") if float(text) == 0.0 else text
+        text = _PATTERNS[self.decimals] % value  # a third of the time of a format that is put together each time
+        return text[1:] if text[0] == "-" and float(text) == 0.0 else text
 
     def parse(self, reply: str) -> float | None:
         if not isinstance(reply, str):

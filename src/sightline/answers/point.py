@@ -56,9 +56,11 @@ class Point:
 
     def render(self, value: tuple[float, float]) -> str:
         """Whole numbers, rounded. Raises DataError for what is no pair of finite numbers."""
-        if isinstance(value, str) or len(value) != 2 or not all(map(math.isfinite, value)):
-            raise DataError(f"point answer: expected two finite numbers, found {value!r}")
-        return f"[{round(value[0])}, {round(value[1])}]"
+        try:
+            x, y = value
+            return f"[{round(x)}, {round(y)}]"
+        except (TypeError, ValueError, OverflowError) as error:  # words, another length, NaN, infinity
+            raise DataError(f"point answer: expected two finite numbers, found {value!r}") from error
 
     def parse(self, reply: str) -> tuple[float, float] | None:
         read = read_numbers(reply, count=2)

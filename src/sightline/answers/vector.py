@@ -46,10 +46,14 @@ class Vector:
 
     def render(self, value: tuple[float, ...]) -> str:
         """Rounded, never truncated. Raises DataError for a value of another length or that is not finite."""
-        if isinstance(value, str) or len(value) != len(self.axes) or not all(map(math.isfinite, value)):
+        pattern, minus_zero, zero = _spelling(self.decimals, len(self.axes))
+        try:
+            text = pattern % tuple(value)
+        except TypeError:
+            text = "none"
+        if "n" in text:  # nan, inf
             raise DataError(f"vector answer: expected {len(self.axes)} finite numbers, found {value!r}")
-        pattern, zero = _spelling(self.decimals, len(value))
-        return (pattern % tuple(value)).replace(f"-{zero}", zero)
+        return text.replace(minus_zero, zero)
 
     def parse(self, reply: str) -> tuple[float, ...] | None:
         read = read_numbers(reply, count=len(self.axes))
@@ -82,9 +86,10 @@ class Vector:
 
 
 @cache
-def _spelling(decimals: int, count: int) -> tuple[str, str]:
-    """`[%.2f, %.2f, %.2f]` and `0.00`: all numbers at once are said faster than one by one."""
-    return f"[{', '.join([f'%.{decimals}f'] * count)}]", f"{0.0:.{decimals}f}"
+def _spelling(decimals: int, count: int) -> tuple[str, str, str]:
+    """`[%.2f, %.2f, %.2f]`, `-0.00` and `0.00`: all numbers at once are said faster than one by one."""
+    zero = f"{0.0:.{decimals}f}"
+    return f"[{', '.join([f'%.{decimals}f'] * count)}]", f"-{zero}", zero
 
 
 def _rounded(value: float, decimals: int) -> str:

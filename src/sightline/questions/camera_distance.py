@@ -50,14 +50,14 @@ class CameraDistance(CameraTask):
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, distance, overlap = row[:8]
+            _, template, _, _, first, second, distance, overlap, _ = row
             distance_m = distance / LENGTH_PER_M
-            return Question(
+            return Question.made(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
                 text=texts[template],
-                answer=Answer(format=form, value=distance_m * per_m),
+                answer=Answer.made(format=form, value=distance_m * per_m),
                 template_id=template_ids[template],
                 evidence={"distance_m": distance_m, "overlap": overlap / SHARE_PER_ONE, "min_distance_m": margin_m},
             )

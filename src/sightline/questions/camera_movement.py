@@ -47,8 +47,8 @@ class CameraAxisMovement(CameraTask):
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, word, _, first, second, moved, distance, overlap = row[:9]
-            return Question(
+            _, template, word, _, first, second, moved, distance, overlap, _ = row
+            return Question.made(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),

@@ -64,8 +64,8 @@ class CameraTurnWord(CameraTurn):
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, word, _, first, second, turn, other, overlap = row[:9]
-            return Question(
+            _, template, word, _, first, second, turn, other, overlap, _ = row
+            return Question.made(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
@@ -103,13 +103,13 @@ class CameraTurnAngle(CameraTurn):
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, turn, other, overlap = row[:9]
-            return Question(
+            _, template, _, _, first, second, turn, other, overlap, _ = row
+            return Question.made(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
                 text=texts[template],
-                answer=Answer(format=form, value=abs(turn) / ANGLE_PER_DEG),
+                answer=Answer.made(format=form, value=abs(turn) / ANGLE_PER_DEG),
                 template_id=template_ids[template],
                 evidence={
                     "turn_deg": turn / ANGLE_PER_DEG,

@@ -54,14 +54,14 @@ class CameraVector(CameraTask):
         task, texts, template_ids = self.name, self.TEMPLATES, self.template_ids
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, right, down, forward, overlap = row[:10]
+            _, template, _, _, first, second, right, down, forward, overlap, _ = row
             right_m, down_m, forward_m = right / LENGTH_PER_M, down / LENGTH_PER_M, forward / LENGTH_PER_M
-            return Question(
+            return Question.made(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
                 text=texts[template],
-                answer=Answer(format=form, value=(right_m * per_m, down_m * per_m, forward_m * per_m)),
+                answer=Answer.made(format=form, value=(right_m * per_m, down_m * per_m, forward_m * per_m)),
                 template_id=template_ids[template],
                 evidence={
                     "right_m": right_m,

@@ -102,7 +102,7 @@ class CorrespondenceChoice(IndexedTask):
         margin_share = margins_of(self, options)["min_moved_share"]
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, letter, colours, first, second, u_16, v_16, low, high = row[:10]
+            _, template, letter, colours, first, second, u_16, v_16, low, high = row
             colour, first_id, second_id = COLOURS[colours], scan.frame_ids[first], scan.frame_ids[second]
             width, height = scan.widths[second], scan.heights[second]
             across, down, u_px, v_px = width / STEPS, height / STEPS, u_16 / 16.0, v_16 / 16.0
@@ -115,7 +115,7 @@ class CorrespondenceChoice(IndexedTask):
             nearest_px2 = min([(u - right_u) ** 2 + (v - right_v) ** 2 for u, v in spots])
             copied_u, copied_v = (u_px + 0.5) / scan.widths[first] * width - 0.5, (v_px + 0.5) / scan.heights[first] * height - 0.5
             moved_px2 = (right_u - copied_u) ** 2 + (right_v - copied_v) ** 2
-            return Question(
+            return Question.made(
                 task="correspondence_choice",
                 scan_id=scan.scan_id,
                 frame_ids=(first_id, second_id),
@@ -129,11 +129,11 @@ class CorrespondenceChoice(IndexedTask):
                     "min_moved_share": margin_share,
                 },
                 marks=(
-                    Mark(frame_id=first_id, u_px=u_px, v_px=v_px, colour=colour),
-                    Mark(frame_id=second_id, u_px=a_u, v_px=a_v, colour=colour, label="A"),
-                    Mark(frame_id=second_id, u_px=b_u, v_px=b_v, colour=colour, label="B"),
-                    Mark(frame_id=second_id, u_px=c_u, v_px=c_v, colour=colour, label="C"),
-                    Mark(frame_id=second_id, u_px=d_u, v_px=d_v, colour=colour, label="D"),
+                    Mark.made(frame_id=first_id, u_px=u_px, v_px=v_px, colour=colour),
+                    Mark.made(frame_id=second_id, u_px=a_u, v_px=a_v, colour=colour, label="A"),
+                    Mark.made(frame_id=second_id, u_px=b_u, v_px=b_v, colour=colour, label="B"),
+                    Mark.made(frame_id=second_id, u_px=c_u, v_px=c_v, colour=colour, label="C"),
+                    Mark.made(frame_id=second_id, u_px=d_u, v_px=d_v, colour=colour, label="D"),
                 ),
             )
 

@@ -74,19 +74,19 @@ class CorrespondenceCoordinate(IndexedTask):
         margin_share = margins_of(self, options)["min_moved_share"]
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, _, first, second, u_16, v_16, found_u, found_v, overlap = row[:11]
+            _, template, _, _, first, second, u_16, v_16, found_u, found_v, overlap, _ = row
             width, height = scan.widths[second], scan.heights[second]
             form = written.form(width, height)
             before, _, after = pieces[template]
             point = written.of(u_16 / 16.0, v_16 / 16.0, width=scan.widths[first], height=scan.heights[first])
             copied_u, copied_v = (u_16 / 16.0 + 0.5) / scan.widths[first] * width, (v_16 / 16.0 + 0.5) / scan.heights[first] * height
             moved_px = ((found_u / 16.0 + 0.5 - copied_u) ** 2 + (found_v / 16.0 + 0.5 - copied_v) ** 2) ** 0.5
-            return Question(
+            return Question.made(
                 task="correspondence_coordinate",
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
                 text=f"{before}{point}{after}",
-                answer=Answer(format=form, value=form.from_px(found_u / 16.0, found_v / 16.0)),
+                answer=Answer.made(format=form, value=form.from_px(found_u / 16.0, found_v / 16.0)),
                 template_id=template_ids[template],
                 evidence={
                     "moved_share": round(moved_px / width, 4),

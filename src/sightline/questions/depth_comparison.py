@@ -9,7 +9,7 @@ from sightline.questions.depth_pairs import DepthPairTask
 from sightline.questions.margins import margins_of
 from sightline.questions.marks import APART_SHARE
 from sightline.questions.question import MARK_COLOURS, Mark, Question, TaskOptions
-from sightline.questions.rows import Renderer, ScanHead
+from sightline.questions.rows import WHOLE, Renderer, ScanHead
 from sightline.questions.single_points import WrittenPoints
 
 COLOUR_PAIRS = tuple(permutations(MARK_COLOURS, 2))  # of the near dot and of the far one
@@ -71,30 +71,41 @@ class DepthComparison(DepthPairTask):
         if not options.shuffle_options:
             orders = {pair: tuple(colour for colour in MARK_COLOURS if colour in pair) for pair in COLOUR_PAIRS}
         choices = {pair: Choice(options=orders[pair]) for pair in COLOUR_PAIRS}  # right colour first, unless the order is fixed
-        texts = {pair: [f"{one} {choice.listing}" for one in self.TEMPLATES] for pair, choice in choices.items()}
+
+        def case(pair: tuple[str, str], order: int, template: int) -> tuple[str, Answer]:
+            """The words and the answer: there are so few that all are made beforehand."""
+            near, far = pair
+            right, wrong = (far, near) if template % 2 else (near, far)
+            choice = choices[(wrong, right) if order else (right, wrong)]
+            answer = Answer(format=choice, value="A" if choice.options[0] == right else "B")
+            return f"{self.TEMPLATES[template]} {choice.listing}", answer
+
+        numbers = range(len(self.TEMPLATES))
+        cases = [[[case(pair, order, template) for template in numbers] for order in (0, 1)] for pair in COLOUR_PAIRS]
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, order, colours, first, _, near_u, near_v, far_u, far_v, near_m, far_m = row[:12]
+            _, template, order, colours, first, _, near_u, near_v, far_u, far_v, near_m, far_m = row
             near, far = COLOUR_PAIRS[colours]
-            right, wrong = (far, near) if template % 2 else (near, far)
-            pair = (wrong, right) if order else (right, wrong)
-            choice = choices[pair]
+            worded, answer = cases[colours][order][template]
             frame_id = scan.frame_ids[first]
-            near_mark = Mark(frame_id=frame_id, u_px=near_u / 16.0, v_px=near_v / 16.0, colour=near)
-            far_mark = Mark(frame_id=frame_id, u_px=far_u / 16.0, v_px=far_v / 16.0, colour=far)
-            return Question(
+            gap_m = least_share * near_m
+            if gap_m < least_m:
+                gap_m = least_m
+            near_mark = Mark.made(frame_id=frame_id, u_px=near_u / 16.0, v_px=near_v / 16.0, colour=near)
+            far_mark = Mark.made(frame_id=frame_id, u_px=far_u / 16.0, v_px=far_v / 16.0, colour=far)
+            return Question.made(
                 task="depth_comparison",
                 scan_id=scan.scan_id,
                 frame_ids=(frame_id,),
-                text=texts[pair][template],
-                answer=Answer(format=choice, value="A" if choice.options[0] == right else "B"),
+                text=worded,
+                answer=answer,
                 template_id=template_ids[template],
                 evidence={
                     "near": near,
-                    "near_depth_m": round(near_m, 4),
-                    "far_depth_m": round(far_m, 4),
-                    "gap_m": round(far_m - near_m, 4),
-                    "min_gap_m": round(max(least_m, least_share * near_m), 4),
+                    "near_depth_m": (near_m * 1e4 + WHOLE - WHOLE) / 1e4,
+                    "far_depth_m": (far_m * 1e4 + WHOLE - WHOLE) / 1e4,
+                    "gap_m": ((far_m - near_m) * 1e4 + WHOLE - WHOLE) / 1e4,
+                    "min_gap_m": (gap_m * 1e4 + WHOLE - WHOLE) / 1e4,
                 },
                 marks=(near_mark, far_mark) if near < far else (far_mark, near_mark),  # by name: their order tells nothing
             )
@@ -118,25 +129,29 @@ class DepthComparisonCoordinate(DepthPairTask):
         written = WrittenPoints(options.point_scale)
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, order, _, first, _, near_u, near_v, far_u, far_v, near_m, far_m = row[:12]
+            _, template, order, _, first, _, near_u, near_v, far_u, far_v, near_m, far_m = row
             form = written.form(scan.widths[first], scan.heights[first])
             near, far = form.from_px(near_u / 16.0, near_v / 16.0), form.from_px(far_u / 16.0, far_v / 16.0)
-            right, wrong = (far, near) if template % 2 else (near, far)
-            one, other = (wrong, right) if order else (right, wrong)
+            near_text, far_text = form.render(near), form.render(far)
+            is_far_asked = template % 2
+            one, other = (near_text, far_text) if is_far_asked == order else (far_text, near_text)  # the right one first unless `order`
             before, between, after = pieces[template]
-            return Question(
+            gap_m = least_share * near_m
+            if gap_m < least_m:
+                gap_m = least_m
+            return Question.made(
                 task="depth_comparison_coordinate",
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first],),
-                text=f"{before}{form.render(one)}{between}{form.render(other)}{after}",
-                answer=Answer(format=form, value=right),
+                text=f"{before}{one}{between}{other}{after}",
+                answer=Answer.made(format=form, value=far if is_far_asked else near),
                 template_id=template_ids[template],
                 evidence={
-                    "near": form.render(near),
-                    "near_depth_m": round(near_m, 4),
-                    "far_depth_m": round(far_m, 4),
-                    "gap_m": round(far_m - near_m, 4),
-                    "min_gap_m": round(max(least_m, least_share * near_m), 4),
+                    "near": near_text,
+                    "near_depth_m": (near_m * 1e4 + WHOLE - WHOLE) / 1e4,
+                    "far_depth_m": (far_m * 1e4 + WHOLE - WHOLE) / 1e4,
+                    "gap_m": ((far_m - near_m) * 1e4 + WHOLE - WHOLE) / 1e4,
+                    "min_gap_m": (gap_m * 1e4 + WHOLE - WHOLE) / 1e4,
                 },
             )
 

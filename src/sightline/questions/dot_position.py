@@ -87,11 +87,11 @@ class DotPosition(IndexedTask):
         template_ids = [f"{self.name}.{index}" for index in range(len(TEMPLATES))]
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, order, colours, first, _, u_16, v_16, other_u, other_v, third_u, third_v = row[:12]
+            _, template, order, colours, first, _, u_16, v_16, other_u, other_v, third_u, third_v, _ = row
             frame_id = scan.frame_ids[first]
             right, down = (u_16 / 16.0 + 0.5) / scan.widths[first] - 0.5, (v_16 / 16.0 + 0.5) / scan.heights[first] - 0.5
             one, other, third = COLOURS[colours]
-            return Question(
+            return Question.made(
                 task="dot_position",
                 scan_id=scan.scan_id,
                 frame_ids=(frame_id,),
@@ -104,9 +104,9 @@ class DotPosition(IndexedTask):
                     "min_off_centre_share": margin_share,
                 },
                 marks=(
-                    Mark(frame_id=frame_id, u_px=u_16 / 16.0, v_px=v_16 / 16.0, colour=one),
-                    Mark(frame_id=frame_id, u_px=other_u / 16.0, v_px=other_v / 16.0, colour=other),
-                    Mark(frame_id=frame_id, u_px=third_u / 16.0, v_px=third_v / 16.0, colour=third),
+                    Mark.made(frame_id=frame_id, u_px=u_16 / 16.0, v_px=v_16 / 16.0, colour=one),
+                    Mark.made(frame_id=frame_id, u_px=other_u / 16.0, v_px=other_v / 16.0, colour=other),
+                    Mark.made(frame_id=frame_id, u_px=third_u / 16.0, v_px=third_v / 16.0, colour=third),
                 ),
             )
 

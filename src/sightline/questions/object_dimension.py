@@ -190,7 +190,7 @@ class ObjectDimension(IndexedTask):
             return templates[template].format(a=f"{object_name(category, None)}{dot}")
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, colours, first, second, object_id, size_m, u, v, third, fourth, fifth = row[:13]
+            _, template, _, colours, first, second, object_id, size_m, u, v, third, fourth, fifth = row
             frame_id = scan.frame_ids[first]
             if second == NO_FRAME:
                 frame_ids = (frame_id,)
@@ -200,13 +200,13 @@ class ObjectDimension(IndexedTask):
                 frame_ids = tuple(scan.frame_ids[one] for one in (first, second, third, fourth, fifth) if one != NO_FRAME)
             marks = ()
             if colours != NO_COLOUR:
-                marks = (Mark(frame_id=frame_id, u_px=from_sixteenths(u), v_px=from_sixteenths(v), colour=COLOURS[colours]),)
-            return Question(
+                marks = (Mark.made(frame_id=frame_id, u_px=from_sixteenths(u), v_px=from_sixteenths(v), colour=COLOURS[colours]),)
+            return Question.made(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=frame_ids,
                 text=worded(template, scan.category_of[object_id], colours, second == NO_FRAME),
-                answer=Answer(format=form, value=size_m * per_m),
+                answer=Answer.made(format=form, value=size_m * per_m),
                 template_id=template_ids[template],
                 evidence={"size_cm": round(size_m * 100.0, 2), "min_covered_share": covered_share, "min_visible_share": visible_share},
                 marks=marks,

@@ -182,7 +182,7 @@ class PointMovement(IndexedTask):
             return f"{before}{where}{after} Coordinates are {scale_words}, from the top left corner."
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, order, colours, first, second, u, v, right_m, down_m, forward_m = row[:11]
+            _, template, order, colours, first, second, u, v, right_m, down_m, forward_m = row
             frame_id, u_px, v_px = scan.frame_ids[first], from_sixteenths(u), from_sixteenths(v)
             moved_m = sqrt(right_m * right_m + down_m * down_m + forward_m * forward_m)
             if order == IS_STILL:
@@ -191,15 +191,15 @@ class PointMovement(IndexedTask):
                 value = (right_m * per_m, down_m * per_m, forward_m * per_m) if is_vector else moved_m * per_m
             if has_dot:
                 text = dotted[template][colours]
-                marks = (Mark(frame_id=frame_id, u_px=u_px, v_px=v_px, colour=COLOURS[colours]),)
+                marks = (Mark.made(frame_id=frame_id, u_px=u_px, v_px=v_px, colour=COLOURS[colours]),)
             else:
                 text, marks = located(template, u_px, v_px, (scan.widths[first], scan.heights[first])), ()
-            return Question(
+            return Question.made(
                 task=task,
                 scan_id=scan.scan_id,
                 frame_ids=(frame_id, scan.frame_ids[second]),
                 text=text,
-                answer=Answer(format=form, value=value),
+                answer=Answer.made(format=form, value=value),
                 template_id=template_ids[template],
                 evidence={"moved_m": round(moved_m, 4), "still_below_cm": still_cm, "min_move_cm": min_move_cm},
                 marks=marks,

@@ -86,22 +86,22 @@ class SinglePointTask(IndexedTask):
         written = WrittenPoints(scale)
 
         def render(row: tuple, scan: ScanHead) -> Question:
-            _, template, _, colour, first, _, u_16, v_16, value_m = row[:9]
+            _, template, _, colour, first, _, u_16, v_16, value_m, _ = row
             frame_id = scan.frame_ids[first]
             if is_dotted:
                 text = texts[template][value_m > 0][colour]
-                marks: tuple[Mark, ...] = (Mark(frame_id=frame_id, u_px=u_16 / 16.0, v_px=v_16 / 16.0, colour=COLOURS[colour]),)
+                marks: tuple[Mark, ...] = (Mark.made(frame_id=frame_id, u_px=u_16 / 16.0, v_px=v_16 / 16.0, colour=COLOURS[colour]),)
             else:
                 before, _, after = of_point[template]
                 point = written.of(u_16 / 16.0, v_16 / 16.0, width=scan.widths[first], height=scan.heights[first])
                 text, marks = f"{before}the point {point} ({written.scale_words}){after}", ()
             size_m = abs(value_m)
-            return Question(
+            return Question.made(
                 task=name,
                 scan_id=scan.scan_id,
                 frame_ids=(frame_id,),
                 text=text,
-                answer=Answer(format=form, value=size_m * per_m),
+                answer=Answer.made(format=form, value=size_m * per_m),
                 template_id=template_ids[template],
                 evidence={what: round(size_m, 4), least_name: least_m},
                 marks=marks,

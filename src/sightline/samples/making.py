@@ -39,21 +39,23 @@ class Origin:
 
 def sample_from(question: Question, origin: Origin, *, number: int) -> Sample:
     """The sample of a question, the `number`-th of its task in its scan."""
-    form, images = question.answer.format, origin.image_paths
-    return Sample(
-        sample_id=f"{origin.scan_id}/{question.task}/{number:04d}",
-        task=question.task,
+    answer, images, task, frame_ids = question.answer, origin.image_paths, question.task, question.frame_ids
+    form, value = answer.format, answer.value
+    in_task = f"{number}" if number > 999 else f"{number:04d}"  # filling up with zeros takes as long as all other texts of a sample
+    return Sample.made(
+        sample_id=f"{origin.scan_id}/{task}/{in_task}",
+        task=task,
         split=origin.split,
         scan_id=origin.scan_id,
         place_id=origin.place_id,
-        frame_ids=question.frame_ids,
-        image_paths=tuple([images[frame_id] for frame_id in question.frame_ids]),
+        frame_ids=frame_ids,
+        image_paths=tuple(map(images.__getitem__, frame_ids)),
         marks=question.marks,
         question=question.text,
         answer_kind=form.kind,
         answer_options=form.to_row(),
-        answer_text=question.answer.text,
-        answer_value=question.answer.value,
+        answer_text=form.render(value),
+        answer_value=value,
         evidence=question.evidence,
         template_id=question.template_id,
         seed=origin.seed,

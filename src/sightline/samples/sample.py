@@ -6,10 +6,12 @@ from typing import Any
 
 from sightline.answers.answer import AnswerFormat, format_from_row
 from sightline.questions.question import Mark
+from sightline.quick import quickly_made
 
 SCHEMA_VERSION = 2
 
 
+@quickly_made
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """One row. `question` is the user's words without images and instruction; `prompt` adds the instruction."""
