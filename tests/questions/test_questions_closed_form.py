@@ -203,6 +203,7 @@ def test_a_count_that_hangs_on_the_word_is_not_asked():
     assert {one.evidence["category"] for one in result.questions} == {"armchair"}
     assert result.skip_counts == {"object_count": {"another_category_sounds_alike": 1}}
     assert sounds_alike("shelf", ["bookshelf"]) and sounds_alike("desk", ["table"]) and not sounds_alike("bookshelf", ["bookshelf", "sofa"])
+    assert sounds_alike("book", ["bookshelf"]) and sounds_alike("cushion", ["sofa"])  # books stand in it, cushions make it
 
 
 def test_without_dots_only_objects_of_a_unique_category_are_named():

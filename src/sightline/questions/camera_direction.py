@@ -19,13 +19,13 @@ PREFERRED = (("x", "z"), ("x", "y"), ("y", "z"), ("x",), ("z",), ("y",))  # opti
 
 TEMPLATES = (
     "Seen from the first image, which way did the camera mainly move to take the second?",
-    "The camera moved between these two images. In which direction did it mainly go?",
-    "From the first image to the second, in which direction did the camera mainly move?",
-    "In which main direction did the camera travel from image 1 to image 2?",
-    "What is the main direction of the camera's movement between the first and the second image?",
-    "Starting at the first view, where did the camera mainly move to reach the second view?",
-    "Which way was the camera mainly carried after the first image was taken?",
-    "To get from view 1 to view 2, which way did the camera mainly go?",
+    "The camera went from where image 1 was taken to where image 2 was taken. As image 1 faces, in which direction did it mainly go?",
+    "From the first image to the second, in which direction did the camera mainly move, relative to the first view?",
+    "Judged by how the camera was held for image 1, in which main direction did it travel to image 2?",
+    "What is the main direction of the camera's movement from the first image to the second, as seen in the first?",
+    "Starting at the first view and facing as it does, which way did the camera mainly move to reach the second view?",
+    "Which way was the camera mainly carried from image 1 to image 2, relative to its direction in image 1?",
+    "To get from view 1 to view 2, which way did the camera mainly go for someone who looks as in view 1?",
 )
 
 

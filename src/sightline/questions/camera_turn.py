@@ -192,7 +192,7 @@ class CameraPitchMovement(Pitch, CameraTurnWord):
     TEMPLATES: ClassVar[tuple[str, ...]] = (
         "Relative to the horizon, did the camera tilt up or down between the first and the second image?",
         "From image 1 to image 2, was the camera tilted up or down?",
-        "Does the second image look further up or further down than the first, measured against the horizon?",
+        "Does the second image look further up or further down than the first, measured relative to the horizon?",
         "Looking only at tilting and not at movement, which way did the camera tilt for the second image, down or up?",
         "Was the camera's viewing direction raised or lowered for the second image, that is, did it tilt up or down?",
         "Someone whose gaze is tilted as in the first image wants to look as in the second. Must the gaze go up or down?",
@@ -210,7 +210,7 @@ class CameraPitchAngle(Pitch, CameraTurnAngle):
         "min_turn_deg": 5.0  # whole degrees: rounding moves an answer by 10 % at most; few hand-held pairs tilt by more
     }
     TEMPLATES: ClassVar[tuple[str, ...]] = (
-        "By how many degrees did the camera tilt up or down between the two images, measured against the horizon?",
+        "By how many degrees did the camera tilt up or down between the two images, measured relative to the horizon?",
         "From the first image to the second, by what angle did the camera's tilt relative to the horizon change?",
         "By how many degrees does the second image look higher or lower than the first, relative to the horizon?",
         "Looking only at tilting up or down, how far did the camera tilt to get from the first view to the second?",

@@ -20,6 +20,11 @@ ALIKE = (  # kinds that people call by each other's names: with two of them abou
     ("cup", "bowl", "vase"),
     ("storage", "shelf", "bookshelf", "nightstand"),
 )
+PARTS = {  # kinds that other kinds are scanned with, unlabelled: books stand in a shelf, pillows lie on a bed, cushions make a sofa
+    "book": ("bookshelf", "shelf", "bookcase"),
+    "cushion": ("sofa", "couch", "bed"),
+    "pillow": ("sofa", "couch", "bed"),
+}
 _SINGULAR_ENDINGS = ("ss", "us", "is")  # other words in s are plural already: stairs, curtains, toy blocks
 
 
@@ -74,7 +79,7 @@ def object_name(category: str, mark: Mark | None) -> str:
 
 
 def sounds_alike(category: str, others: Iterable[str]) -> bool:
-    """Whether another category could be meant by the name: `armchair` by `chair`, `desk` by `table`."""
+    """Whether another category, or a part of it, could be meant by the name: `armchair` by `chair`, `shelf` by `book`."""
     name = spoken(category).lower()
-    alike = {one for group in ALIKE if name in group for one in group} - {name}
+    alike = {one for group in ALIKE if name in group for one in group}.union(PARTS.get(name, ())) - {name}
     return any(one != name and (one in alike or one.endswith(name)) for one in (spoken(other).lower() for other in others))
