@@ -43,6 +43,7 @@ def test_the_demo_ends_with_results_and_the_path_of_its_report(made):
 def test_the_report_opens_from_disk_alone(made):
     out, _ = made
     page = (out / "report.html").read_text(encoding="utf-8")
+    assert 'href="browser/index.html"' in page and "sightlineRows" in (out / "browser" / "index.html").read_text(encoding="utf-8")
     links = []
 
     class Links(html.parser.HTMLParser):

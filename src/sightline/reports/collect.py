@@ -7,6 +7,7 @@ from pathlib import Path
 from sightline import __version__
 from sightline.evaluation.results import Evaluation, Result, read_evaluation, read_results
 from sightline.files import read_json
+from sightline.reports.browser import write_browser
 from sightline.reports.inputs import ReportInputs, SkipCount, StepTime, TrainingRun
 from sightline.reports.scene_view import write_scene_view
 from sightline.samples.sample import Sample
@@ -21,6 +22,7 @@ NOTES = {
     "mlp3d": "with learned codes of the 3-D point behind each visual token",
     BLIND: "the same model, data, steps and seed, shown no image",
 }
+BROWSED_PER_TASK = 200  # questions of each kind in the page beside the report; `sightline browse` shows all
 MAX_PLANS = 8  # plans and verification rows of more scans would bury the rest of the page
 
 
@@ -44,6 +46,7 @@ def collect(folder: Path, *, title: str | None, scene_pages: int) -> ReportInput
         scenes=scenes,
         scene_pages=_pages(scenes[:scene_pages], folder),
         samples=samples,
+        browser=_browser(folder) if samples else None,
         skips=_skips(folder / "samples"),
         runs=tuple(TrainingRun(model=run.name, metrics_path=run / "metrics.jsonl") for run in runs),
         evaluations=evaluations,
@@ -53,6 +56,12 @@ def collect(folder: Path, *, title: str | None, scene_pages: int) -> ReportInput
         machine=_machine(),
         notes=_limits(evaluations),
     )
+
+
+def _browser(folder: Path) -> str:
+    """Write the page of the questions beside the report; its path from there."""
+    made = write_browser(folder / "samples", folder / "browser", store=folder / "scenes", per_task=BROWSED_PER_TASK)
+    return made.page.relative_to(folder).as_posix()
 
 
 def _evaluations(folder: Path) -> tuple[tuple[Evaluation, ...], dict[str, tuple[Result, ...]]]:

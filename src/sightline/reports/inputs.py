@@ -49,6 +49,7 @@ class ReportInputs:
     scene_pages: Mapping[str, str] = field(default_factory=dict)  # scan_id -> its 3-D page, relative to the report
     samples: tuple[Sample, ...] = ()  # the whole data set: statistics count it, the gallery shows a few
     cards_per_task: int = 6
+    browser: str | None = None  # the page that shows all questions, relative to the report
     skips: tuple[SkipCount, ...] = ()
     runs: tuple[TrainingRun, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()  # a blind model may be one of them
