@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from sightline import __version__
 from sightline.errors import SightlineError
-from sightline.verbs import data, export, facts, model, show, slurm
+from sightline.verbs import data, export, facts, generate, model, show, slurm
 
 
 class Verbs(TyperGroup):
@@ -46,7 +46,7 @@ app.command()(data.rooms)
 app.command(name="import")(data.import_scans)
 app.command()(data.measure)
 app.command()(facts.facts)
-app.command()(data.generate)
+app.command()(generate.generate)
 app.command()(export.export)
 app.add_typer(slurm.app, name="slurm")
 app.command()(model.train)

@@ -43,6 +43,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: expected a YAML file, found none") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: expected a YAML file, found one that cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#x}") from error
     return parse_yaml(text, str(path))

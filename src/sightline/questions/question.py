@@ -82,6 +82,10 @@ class TaskOptions:
     video_frames: Annotated[int, Field(ge=1)] | None = None  # show that many evenly spaced frames of the walk, where a task can; None: few
     extra: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # task -> its own margins by name, see each task's MARGINS
 
+    def __post_init__(self) -> None:
+        if self.min_overlap > self.max_overlap:
+            raise ValueError(f"expected min_overlap <= max_overlap, found {self.min_overlap} and {self.max_overlap}")
+
 
 class QuestionTask(Protocol):
     """One kind of question. All randomness comes from `rng`; at most `options.max_per_scan` questions, any number of skips."""

@@ -1,5 +1,6 @@
 """What the verbs share: option types, running a stage over scans, picking scans and tasks."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,19 @@ def first(keys: Sequence[str], limit: int | None) -> list[str]:
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit: expected at least 1, found {limit}")
     return list(keys)[:limit]
+
+
+def writable_folder(out: Path) -> None:
+    """Make the folder `out`, and prove by a file that it can be written to. Raises ConfigError; then nothing is left."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{out}: expected a folder to write into, found the file {there}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{out}: expected a folder to write into, found one that cannot be written ({error.strerror})") from error
 
 
 def some_scans(store: Path, limit: int | None) -> list[str]:
