@@ -107,7 +107,8 @@ class CameraDirection:
         pairs, poses = facts.pairs, facts.frames.world_from_camera
         rows = thinned(len(pairs.first), rng=rng, options=options)
         in_band = (pairs.overlap[rows] >= options.min_overlap) & (pairs.overlap[rows] <= options.max_overlap)
-        skips = {"overlap_outside_band": int((~in_band).sum())}
+        unknown = int(np.isnan(pairs.overlap[rows]).sum())  # without depth
+        skips = {"overlap_outside_band": int((~in_band).sum()) - unknown, "overlap_not_known": unknown}
         rows = rows[in_band]
         first, second = pairs.first[rows], pairs.second[rows]
         there_m = pairs.displacement_m[rows]

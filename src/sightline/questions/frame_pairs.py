@@ -28,7 +28,8 @@ def pairs_in_band(facts: FactTable, options: TaskOptions) -> tuple[np.ndarray, d
     """Places `(K,)` in `facts.pairs` with an overlap inside the band, and how many have none or lie outside."""
     overlap = facts.pairs.overlap
     inside = (overlap >= options.min_overlap) & (overlap <= options.max_overlap)  # NaN compares false
-    return np.flatnonzero(inside), {"overlap_outside_band": int((~inside).sum())}
+    unknown = int(np.isnan(overlap).sum())  # without depth
+    return np.flatnonzero(inside), {"overlap_outside_band": int((~inside).sum()) - unknown, "overlap_not_known": unknown}
 
 
 def ordered_pairs(facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> tuple[OrderedPairs, dict[str, int]]:

@@ -43,6 +43,14 @@ class Scene:
     tracks: PointTracks | None = None
     has_poses: bool = True
 
+    @property
+    def is_metric(self) -> bool:
+        """Whether a metre here is a metre: the layout has a unit, or the poses were found to fit images of a depth sensor."""
+        if self.notes.get("metric", True):
+            return True
+        from_sensor = "depth_from" not in self.notes  # stereo depth has the unit of the poses it was made from
+        return from_sensor and self.verification is not None and self.verification.depth_unit_checked
+
     def frame(self, frame_id: str) -> Frame:
         """The frame of that id. Raises KeyError."""
         for frame in self.frames:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sightline.config import as_mapping, build, with_overrides
-from sightline.errors import ConfigError, DataError
+from sightline.errors import ConfigError, DataError, SceneError
 from sightline.files import fingerprint, read_json
 from sightline.verbs.common import (
     Address,
@@ -94,7 +94,7 @@ def generate(
         raise ConfigError("--shard, --benchmark: expected one of them; the benchmark is written by `--merge --benchmark`, from all shards")
     divided = divide(
         store,
-        measurable(store, some_scans(store, limit)),
+        in_metres(store, measurable(store, some_scans(store, limit))),
         held_out_share=held_out_share,
         seed=seed,
         benchmark_scenes=benchmark_scenes,
@@ -137,6 +137,23 @@ def what_is_wanted(overrides: Sequence[str], *, tasks: str | None, preset: str |
         strict_facts_of=preset if asked and asked.strict_facts else None,
         video_is_asked=any(one.partition("=")[0] == "video_frames" for one in overrides),
     )
+
+
+def in_metres(store: Path, scan_ids: Sequence[str]) -> list[str]:
+    """Those scans whose unit is the metre, which answers are in; says which are left out. Raises SceneError where none is left."""
+    from sightline.scenes.store import SceneStore
+
+    scenes = SceneStore(store)
+    kept = [scan_id for scan_id in scan_ids if scenes.read(scan_id).is_metric]
+    for scan_id in scan_ids:
+        if scan_id not in kept:
+            typer.echo(f"left out {scan_id}: its metres are not known")
+    if not kept:
+        raise SceneError(
+            f"{store}: expected a scan whose metres are known, found none among {len(scan_ids)}. "
+            "Fix: sightline import SOURCE STORE world_unit_m=METRES"
+        )
+    return kept
 
 
 def divide(store: Path, scan_ids: Sequence[str], *, held_out_share: float, seed: int, benchmark_scenes: str, more: Path | None) -> Divided:

@@ -73,12 +73,13 @@ def cards(
     from sightline.files import read_json
     from sightline.reports.cards import write_cards
     from sightline.samples.shards import read_samples
-    from sightline.verbs.common import chosen_tasks
+    from sightline.verbs.common import chosen_tasks, writable_folder
 
     if kind not in ("png", "jpg"):
         raise ConfigError(f"--kind: expected png or jpg, found '{kind}'")
     chosen = store or dataset / read_json(dataset / "dataset.json")["scene_store"]
     samples = read_samples(dataset, tasks=chosen_tasks(tasks) if tasks else None)
+    writable_folder(out)
     paths = write_cards(samples, chosen, out, per_task=per_task, kind=kind)
     typer.echo(f"{len(paths)} pictures in {out}")
 
@@ -90,7 +91,11 @@ def browse(
     store: Annotated[Path | None, typer.Option(help="Scene store. Default: the one the data set was made from.")] = None,
 ) -> None:
     """Write a browser of all questions: a folder whose page opens from disk, with filters, marks, answers and check values."""
+    from sightline.errors import ConfigError
     from sightline.reports.browser import write_browser
 
-    made = write_browser(dataset, out or dataset / "browser", store=store, per_task=per_task)
+    folder = out or dataset / "browser"
+    if folder.is_file():
+        raise ConfigError(f"{folder}: expected a folder to write into, found the file {folder}")
+    made = write_browser(dataset, folder, store=store, per_task=per_task)
     typer.echo(f"{made.page}  ({made.questions} questions over {made.frames} frames)")
