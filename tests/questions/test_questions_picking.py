@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightline.questions.picking import pick
+from sightline.questions.rows import WHOLE
 
 
 def picked(frames, answer, *, spread=None, seed=0, most=10, most_per_frame=1000, balance=True, num_frames=50):
@@ -65,3 +66,11 @@ def test_caps_hold_nothing_is_taken_twice_and_the_same_generator_takes_the_same(
     shown = frames[:, taken].ravel()
     assert not len(taken) or np.bincount(shown[shown >= 0], minlength=1).max() <= most_per_frame
     assert np.array_equal(taken, picked(frames, answer, **arguments).index)
+
+
+def test_a_stored_number_is_rounded_as_round_does_ties_included():
+    values = np.random.default_rng(0).uniform(0.1, 30.0, 3000).astype(np.float32)
+    ties = np.arange(1, 2000, 2, dtype=np.float32) / np.float32(32.0)  # whole hundred-thousandths and a half ten-thousandth
+    for stored, other in zip(np.r_[values, ties].tolist(), np.r_[ties, values].tolist()):
+        for value in (stored, abs(stored - other)):
+            assert (value * 1e4 + WHOLE - WHOLE) / 1e4 == round(value, 4)

@@ -110,11 +110,16 @@ class CorrespondenceChoice(IndexedTask):
             b_u, b_v = (low >> 24 & 0xFFF) * across, (low >> 36 & 0xFFF) * down
             c_u, c_v = (low >> 48 & 0xFFF) * across, (low >> 60 | (high & 0xFF) << 4) * down
             d_u, d_v = (high >> 8 & 0xFFF) * across, (high >> 20) * down
-            spots = [(a_u, a_v), (b_u, b_v), (c_u, c_v), (d_u, d_v)]
-            right_u, right_v = spots.pop(letter)
-            nearest_px2 = min([(u - right_u) ** 2 + (v - right_v) ** 2 for u, v in spots])
-            copied_u, copied_v = (u_px + 0.5) / scan.widths[first] * width - 0.5, (v_px + 0.5) / scan.heights[first] * height - 0.5
-            moved_px2 = (right_u - copied_u) ** 2 + (right_v - copied_v) ** 2
+            spots = (a_u, a_v), (b_u, b_v), (c_u, c_v), (d_u, d_v)
+            right_u, right_v = spots[letter]
+            (u, v), (other_u, other_v), (third_u, third_v) = spots[letter - 3], spots[letter - 2], spots[letter - 1]  # the wrong ones
+            nearest_px2 = min(
+                (u - right_u) * (u - right_u) + (v - right_v) * (v - right_v),
+                (other_u - right_u) * (other_u - right_u) + (other_v - right_v) * (other_v - right_v),
+                (third_u - right_u) * (third_u - right_u) + (third_v - right_v) * (third_v - right_v),
+            )
+            moved_u = right_u + 0.5 - (u_px + 0.5) / scan.widths[first] * width
+            moved_v = right_v + 0.5 - (v_px + 0.5) / scan.heights[first] * height
             return Question.made(
                 task="correspondence_choice",
                 scan_id=scan.scan_id,
@@ -125,7 +130,7 @@ class CorrespondenceChoice(IndexedTask):
                 evidence={
                     "nearest_wrong_share": round(sqrt(nearest_px2) / width, 4),
                     "least_apart_share": APART_SHARE,
-                    "moved_share": round(sqrt(moved_px2) / width, 4),
+                    "moved_share": round(sqrt(moved_u * moved_u + moved_v * moved_v) / width, 4),
                     "min_moved_share": margin_share,
                 },
                 marks=(

@@ -1,6 +1,7 @@
 """Correspondence coordinate: where a point given by its place in image 1 is in image 2."""
 
 from collections.abc import Mapping
+from math import sqrt
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from sightline.questions.margins import margins_of
 from sightline.questions.marks import sizes_px
 from sightline.questions.picking import pick
 from sightline.questions.question import Question, TaskOptions
-from sightline.questions.rows import IndexedTask, Renderer, ScanHead, Selected, to_sixteenths
+from sightline.questions.rows import WHOLE, IndexedTask, Renderer, ScanHead, Selected, to_sixteenths
 from sightline.questions.single_points import WrittenPoints
 
 TEMPLATES = (
@@ -78,20 +79,22 @@ class CorrespondenceCoordinate(IndexedTask):
             width, height = scan.widths[second], scan.heights[second]
             form = written.form(width, height)
             before, _, after = pieces[template]
-            point = written.of(u_16 / 16.0, v_16 / 16.0, width=scan.widths[first], height=scan.heights[first])
-            copied_u, copied_v = (u_16 / 16.0 + 0.5) / scan.widths[first] * width, (v_16 / 16.0 + 0.5) / scan.heights[first] * height
-            moved_px = ((found_u / 16.0 + 0.5 - copied_u) ** 2 + (found_v / 16.0 + 0.5 - copied_v) ** 2) ** 0.5
+            first_width, first_height = scan.widths[first], scan.heights[first]
+            u_px, v_px, found_u_px, found_v_px = u_16 / 16.0, v_16 / 16.0, found_u / 16.0, found_v / 16.0
+            point = written.of(u_px, v_px, width=first_width, height=first_height)
+            moved_u = found_u_px + 0.5 - (u_px + 0.5) / first_width * width
+            moved_v = found_v_px + 0.5 - (v_px + 0.5) / first_height * height
             return Question.made(
                 task="correspondence_coordinate",
                 scan_id=scan.scan_id,
                 frame_ids=(scan.frame_ids[first], scan.frame_ids[second]),
                 text=f"{before}{point}{after}",
-                answer=Answer.made(format=form, value=form.from_px(found_u / 16.0, found_v / 16.0)),
+                answer=Answer.made(format=form, value=form.from_px(found_u_px, found_v_px)),
                 template_id=template_ids[template],
                 evidence={
-                    "moved_share": round(moved_px / width, 4),
+                    "moved_share": round(sqrt(moved_u * moved_u + moved_v * moved_v) / width, 4),
                     "min_moved_share": margin_share,
-                    "overlap": round(overlap, 4),
+                    "overlap": (overlap * 1e4 + WHOLE - WHOLE) / 1e4,
                 },
             )
 

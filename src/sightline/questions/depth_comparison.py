@@ -66,6 +66,7 @@ class DepthComparison(DepthPairTask):
     def renderer(self, options: TaskOptions) -> Renderer:
         margins = margins_of(self, options)
         least_m, least_share = margins["min_gap_m"], margins["min_gap_share"]
+        rounded_least_m = round(least_m, 4)
         template_ids = [f"{self.name}.{index}" for index in range(len(self.TEMPLATES))]
         orders = {pair: pair for pair in COLOUR_PAIRS}
         if not options.shuffle_options:
@@ -88,9 +89,7 @@ class DepthComparison(DepthPairTask):
             near, far = COLOUR_PAIRS[colours]
             worded, answer = cases[colours][order][template]
             frame_id = scan.frame_ids[first]
-            gap_m = least_share * near_m
-            if gap_m < least_m:
-                gap_m = least_m
+            min_gap_m = least_share * near_m
             near_mark = Mark.made(frame_id=frame_id, u_px=near_u / 16.0, v_px=near_v / 16.0, colour=near)
             far_mark = Mark.made(frame_id=frame_id, u_px=far_u / 16.0, v_px=far_v / 16.0, colour=far)
             return Question.made(
@@ -105,7 +104,7 @@ class DepthComparison(DepthPairTask):
                     "near_depth_m": (near_m * 1e4 + WHOLE - WHOLE) / 1e4,
                     "far_depth_m": (far_m * 1e4 + WHOLE - WHOLE) / 1e4,
                     "gap_m": ((far_m - near_m) * 1e4 + WHOLE - WHOLE) / 1e4,
-                    "min_gap_m": (gap_m * 1e4 + WHOLE - WHOLE) / 1e4,
+                    "min_gap_m": round(min_gap_m, 4) if min_gap_m > least_m else rounded_least_m,
                 },
                 marks=(near_mark, far_mark) if near < far else (far_mark, near_mark),  # by name: their order tells nothing
             )
@@ -124,6 +123,7 @@ class DepthComparisonCoordinate(DepthPairTask):
     def renderer(self, options: TaskOptions) -> Renderer:
         margins = margins_of(self, options)
         least_m, least_share = margins["min_gap_m"], margins["min_gap_share"]
+        rounded_least_m = round(least_m, 4)
         template_ids = [f"{self.name}.{index}" for index in range(len(self.TEMPLATES))]
         pieces = [cut(one) for one in self.TEMPLATES]
         written = WrittenPoints(options.point_scale)
@@ -136,9 +136,7 @@ class DepthComparisonCoordinate(DepthPairTask):
             is_far_asked = template % 2
             one, other = (near_text, far_text) if is_far_asked == order else (far_text, near_text)  # the right one first unless `order`
             before, between, after = pieces[template]
-            gap_m = least_share * near_m
-            if gap_m < least_m:
-                gap_m = least_m
+            min_gap_m = least_share * near_m
             return Question.made(
                 task="depth_comparison_coordinate",
                 scan_id=scan.scan_id,
@@ -151,7 +149,7 @@ class DepthComparisonCoordinate(DepthPairTask):
                     "near_depth_m": (near_m * 1e4 + WHOLE - WHOLE) / 1e4,
                     "far_depth_m": (far_m * 1e4 + WHOLE - WHOLE) / 1e4,
                     "gap_m": ((far_m - near_m) * 1e4 + WHOLE - WHOLE) / 1e4,
-                    "min_gap_m": (gap_m * 1e4 + WHOLE - WHOLE) / 1e4,
+                    "min_gap_m": round(min_gap_m, 4) if min_gap_m > least_m else rounded_least_m,
                 },
             )
 

@@ -20,7 +20,12 @@ def sizes_px(facts: FactTable) -> np.ndarray:
 def are_whole(uv: np.ndarray, size_px: np.ndarray) -> np.ndarray:
     """Which pixels `(N, 2)` of images of `size_px (N, 2)` are far enough from the border for a whole dot `(N,)`."""
     border_px = BORDER_SHARE * size_px[:, :1]
-    return ((uv >= border_px) & (uv <= size_px - 1 - border_px)).all(axis=1)
+    return are_both((uv >= border_px) & (uv <= size_px - 1 - border_px))
+
+
+def are_both(holds: np.ndarray) -> np.ndarray:
+    """Which rows `(N, 2)` bool are true and true `(N,)`: `all(axis=1)` in a fraction of the time."""
+    return holds[:, 0] & holds[:, 1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

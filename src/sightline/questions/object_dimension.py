@@ -15,10 +15,10 @@ from sightline.facts.coverage import HEIGHT, LENGTH, WIDTH, size_axes
 from sightline.facts.fact import FactTable
 from sightline.questions.choosing import log_bins
 from sightline.questions.margins import margins_of
-from sightline.questions.marks import BORDER_SHARE
+from sightline.questions.marks import BORDER_SHARE, are_both
 from sightline.questions.picking import pick
 from sightline.questions.question import MARK_COLOURS, Mark, Question, TaskOptions
-from sightline.questions.rows import NO_FRAME, IndexedTask, Renderer, ScanHead, Selected, from_sixteenths, to_sixteenths
+from sightline.questions.rows import NO_FRAME, WHOLE, IndexedTask, Renderer, ScanHead, Selected, to_sixteenths
 from sightline.questions.shown import MIN_SIDE_SHARE, not_asked
 from sightline.questions.templates import object_name
 from sightline.questions.units import PER_M
@@ -152,24 +152,24 @@ class ObjectDimension(IndexedTask):
         first, second = sets.first[index].astype(np.int64), sets.second[index].astype(np.int64)
         is_pair = second >= 0
         other = np.where(is_pair, second, first)
-        shares = np.stack([tables.share[place, first], tables.share[place, other]])
+        share, other_share = tables.share[place, first], tables.share[place, other]
         covered = sets.span_m[index] / tables.size_m[place, self.AXIS]
-        marked = np.stack([tables.can_be_marked[place, first], tables.can_be_marked[place, other]])
+        is_marked, is_other_marked = tables.can_be_marked[place, first], tables.can_be_marked[place, other]
         refused = {reason: is_refused[place] for reason, is_refused in tables.refused.items()}
         refused |= {
             "not_shown_from_end_to_end": covered < margins["min_covered_share"],
             "points_reach_beyond_the_box": covered > margins["max_covered_share"],
-            "hardly_shown_in_an_image": shares.min(axis=0) < max(margins["min_part_share"], 1e-9),
-            "half_hidden": shares.max(axis=0) < margins["min_visible_share"],
+            "hardly_shown_in_an_image": np.minimum(share, other_share) < max(margins["min_part_share"], 1e-9),
+            "half_hidden": np.maximum(share, other_share) < margins["min_visible_share"],
             "overlap_outside_band": is_pair & ~_overlaps(facts, first, other, options.min_overlap),
         }
         if options.mark_objects:
-            refused["dot_at_image_border"] = ~marked.any(axis=0)
+            refused["dot_at_image_border"] = ~(is_marked | is_other_marked)
         skips, is_fair = {}, np.ones(len(index), dtype=bool)
         for reason, is_refused in refused.items():
             skips[reason] = int((is_fair & is_refused).sum())
             is_fair &= ~is_refused
-        swaps = np.where(marked, shares, shares - 2.0)[:, is_fair].argmax(axis=0) == 1  # the dot stands where most of the object is seen
+        swaps = (other_share - 2.0 * ~is_other_marked > share - 2.0 * ~is_marked)[is_fair]  # the dot stands where most of it is seen
         first, second, other = first[is_fair], second[is_fair], other[is_fair]
         frames = np.full((len(first), MOST_VIEWS), -1, dtype=np.int64)
         frames[:, 0], frames[:, 1] = np.where(swaps, other, first), np.where(swaps, first, second)
@@ -200,7 +200,7 @@ class ObjectDimension(IndexedTask):
                 frame_ids = tuple(scan.frame_ids[one] for one in (first, second, third, fourth, fifth) if one != NO_FRAME)
             marks = ()
             if colours != NO_COLOUR:
-                marks = (Mark.made(frame_id=frame_id, u_px=from_sixteenths(u), v_px=from_sixteenths(v), colour=COLOURS[colours]),)
+                marks = (Mark.made(frame_id=frame_id, u_px=u / 16.0, v_px=v / 16.0, colour=COLOURS[colours]),)
             return Question.made(
                 task=task,
                 scan_id=scan.scan_id,
@@ -208,7 +208,11 @@ class ObjectDimension(IndexedTask):
                 text=worded(template, scan.category_of[object_id], colours, second == NO_FRAME),
                 answer=Answer.made(format=form, value=size_m * per_m),
                 template_id=template_ids[template],
-                evidence={"size_cm": round(size_m * 100.0, 2), "min_covered_share": covered_share, "min_visible_share": visible_share},
+                evidence={
+                    "size_cm": (size_m * 1e4 + WHOLE - WHOLE) / 1e2,
+                    "min_covered_share": covered_share,
+                    "min_visible_share": visible_share,
+                },
                 marks=marks,
                 object_ids=(object_id,),
             )
@@ -264,9 +268,9 @@ def _tables(facts: FactTable, axis: int, margins: Mapping[str, float], options: 
     views, frames = facts.object_views, len(facts.frames.frame_ids)
     image_px = np.array([[camera.width, camera.height] for camera in facts.frames.intrinsics], dtype=float).reshape(-1, 2)[views.frame]
     side_px = views.box_uv[:, 2:] - views.box_uv[:, :2]
-    is_clear = (side_px >= MIN_SIDE_SHARE * image_px).all(axis=1) & np.isfinite(views.anchor_uv).all(axis=1)
+    is_clear = are_both(side_px >= MIN_SIDE_SHARE * image_px) & are_both(np.isfinite(views.anchor_uv))
     border_px = BORDER_SHARE * image_px[:, :1]
-    is_inside = ((views.anchor_uv >= border_px) & (views.anchor_uv <= image_px - 1.0 - border_px)).all(axis=1)
+    is_inside = are_both((views.anchor_uv >= border_px) & (views.anchor_uv <= image_px - 1.0 - border_px))
     place = np.searchsorted(ids, views.object_id)
     is_clear &= _are_in_box(facts, objects, place)
     share, uv = np.zeros((len(ids), frames)), np.zeros((len(ids), frames, 2))

@@ -13,7 +13,7 @@ from sightline.questions.margins import margins_of
 from sightline.questions.marks import are_whole, sizes_px
 from sightline.questions.picking import pick
 from sightline.questions.question import MARK_COLOURS, Mark, Question, TaskOptions
-from sightline.questions.rows import IndexedTask, Renderer, ScanHead, Selected, to_sixteenths
+from sightline.questions.rows import WHOLE, IndexedTask, Renderer, ScanHead, Selected, to_sixteenths
 from sightline.questions.units import DECIMALS, PER_M
 
 COLOURS = tuple(MARK_COLOURS)
@@ -103,7 +103,7 @@ class SinglePointTask(IndexedTask):
                 text=text,
                 answer=Answer.made(format=form, value=size_m * per_m),
                 template_id=template_ids[template],
-                evidence={what: round(size_m, 4), least_name: least_m},
+                evidence={what: (size_m * 1e4 + WHOLE - WHOLE) / 1e4, least_name: least_m},
                 marks=marks,
             )
 

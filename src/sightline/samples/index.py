@@ -58,6 +58,7 @@ class Index:
         self.manifest = manifest
         options = build(TaskOptions, manifest["options"], where=f"{folder / MANIFEST}: options")
         self._rows, self._heads = rows, heads
+        self._num_rows: int = manifest["num_rows"]
         self._tasks = {name: _task(number, name, options, folder) for number, name in enumerate(manifest["tasks"])}
         self._first_rows = [int(first_row) for first_row, _, _ in manifest["scans"]]
         self._scans: dict[int, _Scan] = {}
@@ -78,14 +79,15 @@ class Index:
         return index
 
     def __len__(self) -> int:
-        return self.manifest["num_rows"]
+        return self._num_rows
 
     def __getitem__(self, number: int) -> Sample:
         """The sample of a row. Raises IndexError beyond the ends, DataError for a damaged row."""
-        count = len(self)
+        count = self._num_rows
         if not -count <= number < count:
             raise IndexError(f"index of {count} questions has no number {number}")
-        number = number % count
+        if number < 0:
+            number += count
         place = bisect_right(self._first_rows, number) - 1
         scan = self._scans.get(place) or self._scan(place)
         offset = number - scan.first_row
@@ -98,8 +100,13 @@ class Index:
 
     def sample_many(self, numbers: Iterable[int]) -> list[Sample]:
         """Samples of several rows, in the order asked for."""
+        wanted = list(numbers)
+        samples: list[Any] = [None] * len(wanted)
         with collector_paused():
-            return [self[number] for number in numbers]
+            # In the order of the rows, so that names and paths of a scan are still in the processor's cache for its next row
+            for place in sorted(range(len(wanted)), key=wanted.__getitem__):
+                samples[place] = self[wanted[place]]
+        return samples
 
     @property
     def counts(self) -> Mapping[str, Mapping[str, int]]:
