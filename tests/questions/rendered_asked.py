@@ -159,7 +159,7 @@ class Reading:
             return f"@{len(bodies) - 1}"
 
         pattern = rf"(?:the )?\b({self._names})(?: \(({COLOURS}) dot(?: in image (\d+))?\))"
-        pattern += rf"|(?<!one of )\bthe ({self._names})\b"
+        pattern += rf"|(?<!one of )(?<!any of )\bthe ({self._names})\b"
         text = re.sub(pattern, lambda m: resolved(_Found(m)), self.text)
         self.need({one.object_id for one in bodies} <= set(self.question.object_ids), "an object of the text is not among the object ids")
         return text, bodies
@@ -167,7 +167,7 @@ class Reading:
     @property
     def category(self) -> str:
         """The one category that the text names in the plural, beside things it names by `the`."""
-        text = re.sub(rf"(?<!one of )\bthe ({self._names})\b", "", self.text)
+        text = re.sub(rf"(?<!one of )(?<!any of )\bthe ({self._names})\b", "", self.text)
         found = {one for one in set(self.world.categories.values()) if re.search(rf"\b{re.escape(plural(one))}\b", text)}
         found = {one for one in found if not any(one != other and plural(other).endswith(plural(one)) for other in found)}
         self.need(len(found) == 1, f"the text names {sorted(found)} in the plural")

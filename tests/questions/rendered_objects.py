@@ -180,6 +180,8 @@ def object_box(read: Reading) -> None:
     wide, tall = read.world.width, read.world.height
     true = np.array([columns.min() / wide, rows.min() / tall, (columns.max() + 1) / wide, (rows.max() + 1) / tall]) * 1000.0
     slack = SIDE_PX * 1000.0 / np.array([wide, tall, wide, tall])
+    if read.form.scale == "pixels":
+        true, slack = true / 1000.0 * [wide, tall, wide, tall] - 0.5, np.full(4, SIDE_PX)
     said = np.array(read.form.parse(read.reply))
     read.need(bool((np.abs(np.array(read.value) - true) <= slack).all()), f"stored {np.round(read.value, 1)}, true {np.round(true, 1)}")
     read.need(bool((np.abs(said - true) <= slack + 0.51).all()), f"said {said}, true {np.round(true, 1)}")
