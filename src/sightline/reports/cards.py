@@ -19,7 +19,8 @@ from sightline.samples.frames import draw_mark, resized
 from sightline.samples.quality import spread
 from sightline.samples.sample import Sample
 
-UNITS = {"m": "m", "cm": "cm", "mm": "mm", "deg": "\u00b0", "rad": "rad", "px": "px", "s": "s", "m2": "m\u00b2", "m3": "m\u00b3"}
+SQUARE, CUBIC = "sq m", "cubic m"  # Pillow's own font has no raised 2
+UNITS = {"m": "m", "cm": "cm", "mm": "mm", "deg": "\u00b0", "rad": "rad", "px": "px", "s": "s", "m2": SQUARE, "m3": CUBIC}
 INK, GREY, GREEN, PAPER = (24, 26, 30), (96, 100, 108), (12, 122, 62), (255, 255, 255)
 CARD_PX, GAP_PX, PAD_PX = 1000, 14, 16
 JPEG_QUALITY = 82
