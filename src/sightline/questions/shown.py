@@ -12,7 +12,13 @@ from sightline.questions.marks import Spot, dots, trouble_with
 from sightline.questions.question import Mark, TaskOptions
 from sightline.questions.templates import object_name, sounds_alike
 
-NOT_ASKED = frozenset(("wall", "floor", "ceiling", "object", "other", "unknown", "misc", "remove", "undefined"))
+NO_THING = """
+wall, floor, ceiling, roof, closet wall, shower wall, shower floor, wall object,
+object, objects, other, other object, other furniture, other structure, unknown, unlabeled, unlabelled, undefined, void, misc, remove,
+split, item, items, stuff, clutter, thing, things, none, structure, furniture, device, machine, support, set, pack, appliances, lighting,
+seating, shelving, ridge, grass, wood, food, garbage, decoration
+"""
+NOT_ASKED = frozenset(one.strip() for one in NO_THING.split(","))  # labels for surfaces, for what has no name, for words of no one thing
 MIN_SIDE_SHARE = 0.03  # of the image width and height: what is smaller can hardly be made out
 BORDER_PX = 2.0  # a visible part that comes this close to the image's edge may go on beyond it
 

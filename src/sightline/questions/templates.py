@@ -25,6 +25,10 @@ PARTS = {  # kinds that other kinds are scanned with, unlabelled: books stand in
     "cushion": ("sofa", "couch", "bed"),
     "pillow": ("sofa", "couch", "bed"),
 }
+_UNCOUNTED = (  # said of any amount: two of them are two pieces
+    *("bread", "paper", "equipment", "furniture", "kitchenware", "ironware", "clothing", "luggage", "soap", "detergent"),
+    *("molding", "shampoo", "toothpaste", "salt", "seasoning", "wine", "cardboard", "bedding", "lighting", "shelving", "seating"),
+)
 _SINGULAR_ENDINGS = ("ss", "us", "is")  # other words in s are plural already: stairs, curtains, toy blocks
 
 
@@ -51,7 +55,13 @@ def spoken(category: str) -> str:
 
 def plural(category: str) -> str:
     """The spoken plural of a category."""
-    *before, last = spoken(category).split()
+    name = spoken(category)
+    head, of, rest = name.partition(" of ")
+    if of:  # cases of water bottles
+        return f"{plural(head)} of {rest}"
+    *before, last = name.split()
+    if last in _UNCOUNTED:
+        return f"pieces of {name}"
     if last in _CAPITALS.values():
         return " ".join([*before, last + "s"])
     if last in _PLURALS:
@@ -69,7 +79,7 @@ def plural(category: str) -> str:
 
 def is_plural(category: str) -> bool:
     """Whether a category's name is plural already: stairs, curtains, toy blocks."""
-    last = spoken(category).split()[-1]
+    last = spoken(category).partition(" of ")[0].split()[-1]
     return last in _PLURALS.values() or (last.endswith("s") and last not in _CAPITALS.values() and not last.endswith(_SINGULAR_ENDINGS))
 
 
