@@ -210,6 +210,16 @@ def test_facing_something_very_wide_or_standing_too_near_or_far_is_no_question(t
     assert direction(task, direction_facts(at(45, 8.0))) is None
 
 
+@pytest.mark.parametrize("task", DIRECTIONS)
+def test_nobody_stands_at_what_hangs_above_them(task):
+    """A lamp whose bottom is 1.3 m above the table's: it may be asked for and faced, not stood at."""
+    objects = [box_object(0, "lamp", [0, 0, 2.1], (0.4, 0.4, 0.4)), box_object(1, "table", [0, 2.5, 0.8], (0.4, 0.4, 0.4))]
+    facts = laid_out([*objects, box_object(2, "chair", [*at(45), 0.8], (0.4, 0.4, 0.4))])
+    asked = questions(facts, task, balance=False, mark_objects=False)
+    assert asked and not [one for one in asked if one.object_ids[0] == 0]
+    assert direction(task, facts, max_stand_bottom_m=1.4) is not None
+
+
 def test_the_sectors_of_each_level_cover_every_bearing_at_most_once():
     for sectors, covered_deg in (((LEFT, RIGHT), 270.0), ((LEFT, RIGHT, BACK), 360.0), (CORNERS, 360.0)):
         assert sum(one.high_deg - one.low_deg for one in sectors) == covered_deg
@@ -226,7 +236,9 @@ def changed(facts, *, scale=1.0, mirror=1.0):
         centre = one.box.centre_world * scale * np.array([mirror, 1.0, 1.0])
         box = Box.upright(centre_world=centre, size_m=one.box.size_m * scale, yaw_rad=mirror * one.box.yaw_rad)
         objects.append(replace(one, box=box))
-    return replace(facts_of(facts.frames.world_from_camera, tuple(objects)), object_views=facts.object_views, object_glimpses=facts.object_glimpses)
+    return replace(
+        facts_of(facts.frames.world_from_camera, tuple(objects)), object_views=facts.object_views, object_glimpses=facts.object_glimpses
+    )
 
 
 @pytest.mark.parametrize("task", DIRECTIONS)
@@ -263,7 +275,9 @@ def test_twice_the_size_doubles_lengths_and_leaves_words():
 def test_one_more_object_that_nobody_sees_changes_no_answer(task):
     facts = WALK
     more = facts_of(facts.frames.world_from_camera, (*facts.objects, box_object(99, "statue", [9, 9, 1])))
-    more = replace(more, object_views=facts.object_views, object_glimpses=facts.object_glimpses, coverage=facts.coverage, points=facts.points)
+    more = replace(
+        more, object_views=facts.object_views, object_glimpses=facts.object_glimpses, coverage=facts.coverage, points=facts.points
+    )
     before, after = (
         {(one.object_ids, one.frame_ids): one for one in questions(scene, task, options=VIDEO, seeds=range(3))} for scene in (facts, more)
     )

@@ -75,6 +75,7 @@ class _RelativeDirection:
         "min_apart_m": 0.7,  # on the plan between centres, from where one stands to what one faces and what is asked for
         "min_gap_m": 0.3,  # between the boxes of each two of the three: nobody can stand at one and turn to another that touches it
         "max_gap_m": 5.0,  # farther than this one mostly looks through a wall
+        "max_stand_bottom_m": 1.0,  # of the object one stands at, above the lowest thing of the scan: nobody stands at a ceiling light
         "min_visible_share": 0.2,  # of an object's points, in a frame that is said to show it
         "max_object_share": 0.25,  # of the questions wanted, about one object as the target
     }
@@ -85,6 +86,7 @@ class _RelativeDirection:
         letters = Letters(rng, options)
         pairs = facts.object_pairs
         gaps_m = dict(zip(zip(pairs.first.tolist(), pairs.second.tolist()), pairs.closest_m.tolist()))
+        self.lowest_m = min((float(one.box.corners_world()[:, 2].min()) for one in facts.objects or ()), default=0.0)
         triples: list[Triple] = []
         for object_ids in self._drawn(shown, rng, options):
             triple = self._measured(object_ids, shown, gaps_m, margins)
@@ -125,6 +127,8 @@ class _RelativeDirection:
     ) -> Triple | str:
         """The triple with its direction, or the reason why there is none."""
         boxes = [shown.objects[one].box for one in object_ids]
+        if boxes[0].corners_world()[:, 2].min() - self.lowest_m > margins["max_stand_bottom_m"]:
+            return "nobody_stands_there"
         stand, face, target = (box.centre_world for box in boxes)
         gaps = [gaps_m[min(one, other), max(one, other)] for one, other in zip(object_ids, (*object_ids[1:], object_ids[0]))]
         if min(np.hypot(*(face - stand)[:2]), np.hypot(*(target - stand)[:2])) < margins["min_apart_m"] or min(gaps) < margins["min_gap_m"]:
