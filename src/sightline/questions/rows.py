@@ -111,7 +111,7 @@ def from_sixteenths(stored: int) -> float:
 
 
 # Added to a float below 2**51 and taken away again, it leaves the nearest whole number, halves to even. (x * 1e4 + WHOLE - WHOLE) / 1e4 is
-# round(x, 4) in a fifth of the time where x is a stored float32, or the difference of two: then x * 1e4 is exact. Others may differ in ties
+# round(x, 4) in a sixth of the time where x is a stored float32, or the difference of two: then x * 1e4 is exact. Others may differ in ties
 WHOLE = 1.5 * 2.0**52
 
 LENGTH_PER_M, ANGLE_PER_DEG, SHARE_PER_ONE = 1e5, 1e5, 1e4  # stored / this: a float with few digits, and no rounding when it is read

@@ -41,7 +41,7 @@ def sample_from(question: Question, origin: Origin, *, number: int) -> Sample:
     """The sample of a question, the `number`-th of its task in its scan."""
     answer, images, task, frame_ids = question.answer, origin.image_paths, question.task, question.frame_ids
     form, value = answer.format, answer.value
-    in_task = f"{number}" if number > 999 else f"{number:04d}"  # filling up with zeros takes as long as all other texts of a sample
+    in_task = f"{number}" if number > 999 else f"{number:04d}"  # a format with a width takes 0.2 us more
     return Sample.made(
         sample_id=f"{origin.scan_id}/{task}/{in_task}",
         task=task,
