@@ -43,7 +43,8 @@ def generator_for(scan_id: str, task: str, seed: int) -> np.random.Generator:
 def ask_all(facts: FactTable, tasks: Sequence[str], *, seed: int, options: TaskOptions) -> Asked:
     """Questions of the named tasks about one scan.
 
-    A task that needs facts the scan does not have is skipped once, with the reason `needs_<kind>`. Raises UnknownNameError for a task or
+    A task that needs facts the scan does not have is skipped once, with the reason `needs_<kind>`; one that found neither a question nor a
+    reason, once as `nothing_to_ask_about`. Raises UnknownNameError for a task or
     margin that does not exist.
     """
     refuse_unknown(options)
@@ -66,6 +67,9 @@ def ask_all(facts: FactTable, tasks: Sequence[str], *, seed: int, options: TaskO
                     questions.append(one)
                 else:
                     counted[one.reason] += 1
+    for name in set(skips) - {question.task for question in questions}:
+        if not skips[name]:
+            skips[name]["nothing_to_ask_about"] = 1
     counts = {name: dict(sorted(reasons.items())) for name, reasons in skips.items() if reasons}
     return Asked(questions=tuple(questions), skip_counts=counts, selected=picked)
 
