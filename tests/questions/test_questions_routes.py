@@ -13,7 +13,8 @@ from sightline.geometry.boxes import Box
 from sightline.questions.check import check_all
 from sightline.questions.engine import ask_all
 from sightline.questions.question import TaskOptions
-from sightline.questions.route_plan import TEMPLATES, plausible
+from sightline.questions.route_choice import Route, evened_out, plausible, some_of_each
+from sightline.questions.route_plan import TEMPLATES
 from sightline.questions.routes import Floor, Landmark, border_deg, first_within, sequences_that_arrive, turn_deg, turn_word
 
 FACTS = handmade_facts()
@@ -120,6 +121,35 @@ def test_there_are_as_many_gaps_as_turns_and_all_steps_are_numbered():
 
 def test_nobody_turns_back_on_the_way_in_the_options():
     assert len(plausible(1)) == 3 and len(plausible(2)) == 6 and len(plausible(3)) == 12
+
+
+def route(turns, *, goal=2):
+    place, marks = np.zeros((len(turns) + 1, 2)), [landmark(0.0, 0.0, object_id=one) for one in (0, 1, goal)]
+    return Route(
+        start=marks[0], faced=marks[1], landmarks=(marks[2],) * len(turns), places_xy=place, turns=turns, turns_deg=(), border_deg=20.0
+    )
+
+
+def test_turns_that_are_rarely_right_are_no_option_and_the_others_are_right_about_equally_often():
+    left, right, back = (route((f"turn {word}",)) for word in ("left", "right", "back"))
+    count = {said: sum(one.said == said for one in evened_out([left] * 20 + [right] * 30 + [back] * 4)) for said in plausible(1)}
+    assert count == {("turn left",): 6, ("turn right",): 6, ("turn back",): 4}
+    assert evened_out([left] * 20 + [right] * 30) == []
+    two = [route(said) for said, many in zip(plausible(2), (12, 10, 8, 8, 1, 1)) for _ in range(many)]
+    assert sorted({one.said for one in evened_out(two)}) == sorted(plausible(2)[:4]) and len(evened_out(two)) == 38
+
+
+def test_few_routes_lead_from_one_object_to_the_same_goal_by_the_same_turns():
+    alike, others = [route(("turn left",))] * 5, [route(("turn left",), goal=goal) for goal in range(3, 9)]
+    assert len(some_of_each([*alike, *others], most=20, most_alike=2)) == 8
+    assert len(some_of_each([*alike, *others], most=4, most_alike=2)) == 4
+
+
+def test_every_option_of_the_questions_of_a_scan_is_right_in_some_of_them():
+    for turn_count in (1, 2, 3):
+        asked = [one for one in questions() if len(one.evidence["turns"].split(", ")) == turn_count]
+        offered = {option for one in asked for option in one.answer.format.options}
+        assert {one.evidence["turns"] for one in asked} == offered
 
 
 def test_a_wrong_letter_a_swapped_start_and_another_goal_are_caught():

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from handmade_facts import handmade_facts
 from handmade_situations import EYE, FROM_AFAR, NORTH, SOUTH, box_object, mirrored, questions, said, scaled, scene, skips, wrong_answers
+from handmade_walk import walk_facts
 
 from sightline.geometry.transforms import look_at
 from sightline.questions.check import check_all
 from sightline.questions.engine import ask_all
 from sightline.questions.question import TaskOptions
-from sightline.questions.situated_stance import SIDE_WORDS
+from sightline.questions.shown import Shown
+from sightline.questions.situated_stance import SIDE_WORDS, STANCE_MARGINS, Floor
 
 FACTS = handmade_facts()
 RELATIONS = ("camera_object_distance", "object_left_right", "object_near_far", "object_up_down")
@@ -323,3 +325,29 @@ def test_a_camera_that_looks_the_other_way_is_not_asked_about():
     assert EYE[2] == 1.5
     for task in RELATIONS:
         assert questions(facts, task) == []
+
+
+def test_images_of_a_linked_cover_overlap_one_another_and_others_need_not():
+    facts = walk_facts()
+    pairs = facts.pairs  # of which those near in time alone overlap
+    facts = replace(facts, pairs=replace(pairs, overlap=np.where(abs(pairs.first - pairs.second) <= 2, 0.5, 0.0)))
+    shown, rng = Shown(facts, min_visible_share=0.2, options=TaskOptions()), np.random.default_rng(0)
+    overlaps = {frozenset(pair) for pair in zip(*(side.tolist() for side in shown.overlapping))}
+
+    def is_linked(frames):
+        reached, left = set(frames[:1]), set(frames[1:])
+        while more := {one for one in left if any(frozenset((one, other)) in overlaps for other in reached)}:
+            reached, left = reached | more, left - more
+        return not left
+
+    wanted = [rng.permutation(shown.object_ids)[:3].tolist() for _ in range(300)]
+    linked = [frames for one in wanted if len(frames := shown.cover_of(one, most=4, rng=rng, is_linked=True)) > 1]
+    assert linked and all(map(is_linked, linked))
+    assert not all(is_linked(frames) for one in wanted if (frames := shown.cover_of(one, most=4, rng=rng)))
+
+
+@pytest.mark.parametrize(("height_m", "reason"), [(1.5, None), (2.1, "faced_object_hangs_overhead")])
+def test_nobody_faces_what_hangs_from_the_ceiling(height_m, reason):
+    facts = scene([FROM_AFAR], CHAIR, box_object(1, "lamp", [0, 3, height_m], [0.3, 0.3, 0.3]))
+    found = Floor(facts, STANCE_MARGINS).stance("beside", 0, 1)
+    assert (found == reason) if reason else np.allclose(found.place_world, PLACE)

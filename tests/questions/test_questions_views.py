@@ -1,5 +1,6 @@
 """View taking in closed form: quarters and their margins, what the standing image shows, mirror images, and planted errors."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -94,3 +95,19 @@ def test_no_camera_moves_too_far_and_margins_are_kept(task):
             assert one.evidence["step_m"] <= 0.5 and one.evidence["drift_deg"] <= 8.0
         else:
             assert one.evidence["view_deg"] >= one.evidence["min_view_deg"]
+
+
+@EVERY_VIEW
+def test_one_relation_is_not_asked_again_and_again(task):
+    relations = Counter((one.object_ids[0], one.object_ids[4:], one.evidence["side"]) for one in questions(task))
+    assert max(relations.values()) <= round(TASKS[task].MARGINS["max_relation_share"] * TaskOptions().max_per_scan)
+
+
+def test_nothing_behind_the_camera_is_said_to_be_beside_or_before_the_object_asked_around():
+    facts = FACTS["view_among"]
+    box_of = {one.object_id: one.box for one in facts.objects}
+    for one in questions("view_among"):
+        stand = int(one.frame_ids[int(one.text.partition("image ")[2][0]) - 1])
+        eye = facts.frames.world_from_camera[stand][:2, 3]
+        ahead = box_of[one.object_ids[-1]].centre_world[:2] - eye
+        assert all((box_of[option].centre_world[:2] - eye) @ ahead > 0.0 for option in one.object_ids[:4])

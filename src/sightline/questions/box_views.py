@@ -27,6 +27,8 @@ class BoxViews:
         self.rows_by_category: dict[str, list[int]] = {}
         for row, one in enumerate(facts.objects):
             self.rows_by_category.setdefault(one.category, []).append(row)
+        self._corners_world: dict[int, np.ndarray] = {}
+        self._reaches_px: dict[tuple[int, int], tuple[float, float, float, float] | None] = {}
 
     def corners_world(self, *, grown_m: float) -> np.ndarray:
         """Corners `(K, 8, 3)` of the boxes, larger by `grown_m` on every side."""
@@ -76,9 +78,16 @@ class BoxViews:
 
     def reach_px(self, object_id: int, frame: int) -> tuple[float, float, float, float] | None:
         """Left, top, right and bottom of the whole box in a frame's image, hidden and cut-off parts too; None where it reaches behind."""
+        if (object_id, frame) not in self._reaches_px:
+            self._reaches_px[object_id, frame] = self._reach_px(object_id, frame)
+        return self._reaches_px[object_id, frame]
+
+    def _reach_px(self, object_id: int, frame: int) -> tuple[float, float, float, float] | None:
         box = self.objects[self.row_of[object_id]].box
         world_from_camera, camera = self.facts.frames.world_from_camera[frame], self.facts.frames.intrinsics[frame]
-        uv, depth_m = camera.project((box.corners_world() - world_from_camera[:3, 3]) @ world_from_camera[:3, :3])
+        if object_id not in self._corners_world:
+            self._corners_world[object_id] = box.corners_world()
+        uv, depth_m = camera.project((self._corners_world[object_id] - world_from_camera[:3, 3]) @ world_from_camera[:3, :3])
         if depth_m.min() < NEAR_M:
             return None
         (left, top), (right, bottom) = uv.min(axis=0), uv.max(axis=0)

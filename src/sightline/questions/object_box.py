@@ -16,11 +16,11 @@ from sightline.questions.templates import object_name, word
 
 TEMPLATES = (
     "Draw the tightest box around what you see of {a} in this image.",
-    "Which box in the image just holds the visible part of {a}?",
+    "Which rectangle in the image just holds the visible part of {a}?",
     "Give the smallest rectangle that holds everything visible of {a}.",
-    "Find {a} and box in the part of it that can be seen.",
+    "Find {a} and draw a rectangle around the part of it that can be seen.",
     "How far does the visible part of {a} reach in the image, to the left, top, right and bottom?",
-    "Put a box around {a}, as tight as possible around the part that is visible.",
+    "Put a frame around {a}, as tight as possible around the part that is visible.",
     "Where is {a}? Frame its visible part with a rectangle.",
     "Detect {a}: which rectangle bounds what is visible of it?",
 )

@@ -20,9 +20,9 @@ TEMPLATES = (
     "What is the upright 3D box of {a}, in metres, seen from the first camera?",
     "Where is {a} in space, how large is it in metres and how is it turned, as seen from the first camera?",
     "Give the 3D bounding box of {a} in metres, relative to the camera of the first image.",
-    "Fit an upright box in metres around {a}, counted from the first camera.",
+    "Fit an upright box in metres around {a}, with its place given from the first camera.",
     "Seen from the first camera, which box in space, in metres, just holds {a}?",
-    "Locate {a} in 3D: centre and size in metres and turn in degrees, from the first camera.",
+    "Locate {a} in 3D, as seen from the first camera: give its centre and size in metres and its turn in degrees.",
     "With the first camera as the origin, what are the centre, size and turn of {a}, in metres and degrees?",
     "Describe the space that {a} fills as an upright box in metres, with the first camera at the origin.",
 )

@@ -22,11 +22,11 @@ TEMPLATES = (
     "Are there any {things} in this image?",
     "Can you see any {things} in this image?",
     "Does this image show any {things}?",
-    "Look at the image: does it have any {things} in it?",
-    "Is at least one of the {things} of this place visible in this image?",
+    "Look at the image: are any {things} to be seen in it?",
+    "Can any {things} be made out in this image?",
     "Do any {things} appear in this image?",
     "Would you find any {things} if you searched this image?",
-    "Did the camera catch any {things} in this image?",
+    "Did the camera capture any {things} in this image?",
 )
 
 

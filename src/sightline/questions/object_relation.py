@@ -170,10 +170,10 @@ class ObjectLeftRight(ObjectRelation):
         "As the camera sees it, is {a} left or right of {b}?",
         "Seen from the camera, does {a} lie on the left or on the right side of {b}?",
         "Do you find {a} to the left or to the right of {b} in the image?",
-        "To get to {a} in the image, do you move left or right from {b}?",
+        "To point at {a} in the image, does your finger go left or right from {b}?",
         "From the camera's point of view, {a} is on which side of {b}, left or right?",
-        "Compare where {a} and {b} appear in the image. Is the first farther left or farther right?",
-        "Is it to the left or to the right that {a} appears, if you look at {b} in the image?",
+        "Compare where {a} and {b} appear in the image. Is the first one farther left or farther right than the second?",
+        "Look at the image: does {a} appear to the left or to the right of {b}?",
     )
     WORDS: ClassVar[tuple[str, ...]] = ("left", "right")
 
@@ -211,13 +211,13 @@ class ObjectUpDown(ObjectRelation):
     }
     TEMPLATES: ClassVar[tuple[str, ...]] = (
         "Is the middle of {a} higher or lower than the middle of {b}, measured from the floor?",
-        "Halfway up, is {a} higher or lower above the floor than {b} halfway up?",
-        "Take the points halfway between top and bottom of {a} and of {b}. Is the first of the two higher or lower?",
+        "Think of each object's middle: is that of {a} higher or lower above the floor than that of {b}?",
+        "Halfway between top and bottom of {a}: is that point higher or lower than the one halfway up {b}?",
         "Does the middle of {a} lie higher or lower in the room, compared with the middle of {b}?",
         "In the room, not in the image: is the middle of {a} higher or lower than that of {b}?",
-        "To reach the middle of {a}, would you go higher or lower from the middle of {b}?",
+        "To get level with the middle of {a}, would you go higher or lower from the middle of {b}?",
         "Measured straight up from the floor, is the centre of {a} higher or lower than the centre of {b}?",
-        "Compare the heights of the centres of {a} and {b}. Is the first higher or lower above the floor?",
+        "Compare the centres of {a} and {b}. Is the first one higher or lower above the floor?",
     )
     WORDS: ClassVar[tuple[str, ...]] = ("higher", "lower")
 

@@ -18,12 +18,12 @@ from sightline.questions.templates import plural, word
 TEMPLATES = (
     "Which of these images show any {things}?",
     "In which of the images can you see any {things}?",
-    "Name every image that has any {things} in it.",
+    "Name every image with any {things} in it.",
     "Where do {things} appear: which of these images show at least one?",
     "Look for {things} in all images. Which ones show any?",
-    "Sort out the images that show any {things}. Which are they?",
-    "Any {things} may be in some of these images. Which ones?",
-    "List each of the images in which {things} can be found.",
+    "Pick out the images that show any {things}. Which are they?",
+    "Some of these images may show {things}. Which ones do?",
+    "List all images in which any {things} can be found.",
 )
 
 

@@ -1,8 +1,7 @@
 """Route plan: which turns lead a robot from one object, past others, to the object it has to reach."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -13,13 +12,12 @@ from sightline.geometry.shapes import stands_upright
 from sightline.questions.choosing import Letters, choose, times
 from sightline.questions.margins import margins_of
 from sightline.questions.question import Question, Skip, TaskOptions
+from sightline.questions.route_choice import MAX_LEGS, Route, evened_out, leads_alone, plausible, some_of_each
 from sightline.questions.routes import (
-    TURNS,
     Floor,
     Landmark,
     border_deg,
     first_within,
-    sequences_that_arrive,
     turn_deg,
     turn_word,
 )
@@ -27,8 +25,8 @@ from sightline.questions.shown import Shown
 from sightline.questions.templates import Wording, object_name
 
 VIDEO_FRAMES = 8
-MAX_LEGS = 3
-STARTS_PER_QUESTION = 3  # pairs of start and faced object looked at per wanted question
+STARTS_PER_QUESTION = 6  # pairs of start and faced object looked at per wanted question
+ROUTES_PER_QUESTION = 10  # found per wanted question: no more are looked for
 MIN_TRIED = 10  # routes of the same turns that are looked at closely, however few questions are wanted
 BRANCHES = (3, 2)  # after the first and after the second leg, as many landmarks are gone on from
 NEAR_MISS_M = 0.05  # who passes a landmark by so little more than the reach might think to be there
@@ -36,44 +34,21 @@ GAP = "(fill in)"
 MAX_OPTIONS = 4
 
 TEMPLATES = (
-    ("A robot stands at {x}, facing {y}, and has to get to {z}. Its steps: {steps} {fill}?", "Go forward until {l}."),
+    ("A robot stands at {x}, facing {y}, and has to get to {z}. Its steps: {steps} {fill}?", "Go forward to {l}."),
     ("From {x}, looking at {y}, a robot is sent to {z}. It does this: {steps} What has to stand in {gap}?", "Drive straight on to {l}."),
     (
         "You guide a robot that waits at {x} with {y} right ahead. Its goal is {z}. {steps} Complete {gap}.",
         "Move ahead until you reach {l}.",
     ),
-    ("Start at {x} and face {y}. To end up at {z}, follow these steps: {steps} What belongs in {gap}?", "Walk forward up to {l}."),
+    ("Start at {x} and face {y}. To end up at {z}, follow these steps: {steps} What belongs in {gap}?", "Walk forward as far as {l}."),
     ("Standing at {x} and turned towards {y}, how do you walk to {z}? {steps} {fill}?", "Go straight until you are at {l}."),
-    ("Here is a way that begins at {x}, with {y} in front of you, and ends at {z}. {steps} {fill}?", "Keep straight on as far as {l}."),
+    (
+        "Here is a way that begins at {x}, with {y} in front of you, and ends at {z}. {steps} {fill}?",
+        "Keep straight on until you come to {l}.",
+    ),
     ("A delivery robot is at {x} and its camera points at {y}. Bring it to {z}: {steps} What is missing in {gap}?", "Roll forward to {l}."),
-    ("Someone at {x} who looks towards {y} wants to go to {z}. {steps} Say what to do in {gap}.", "Walk straight until {l}."),
+    ("Someone at {x} who looks towards {y} wants to go to {z}. {steps} Say what goes into {gap}.", "Walk straight up to {l}."),
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Route:
-    """A way of straight legs, each from where the last one ended to the nearest place beside its landmark."""
-
-    start: Landmark
-    faced: Landmark
-    landmarks: tuple[Landmark, ...]  # the last one is the goal
-    places_xy: np.ndarray  # (L + 1, 2) start and ends of the legs
-    turns: tuple[str, ...]  # before each leg; "" where it goes straight on, before the first leg only
-    turns_deg: tuple[float, ...]  # as walked, left positive
-    border_deg: float  # least, of the turns in all three readings of the words
-    shortest_m: float = np.inf  # any way from the start to the goal
-
-    @property
-    def said(self) -> tuple[str, ...]:
-        return tuple(turn for turn in self.turns if turn)
-
-    @property
-    def legs_m(self) -> np.ndarray:
-        return np.linalg.norm(np.diff(self.places_xy, axis=0), axis=1)
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        return (self.start.object_id, self.faced.object_id, *(one.object_id for one in self.landmarks))
 
 
 class RoutePlan:
@@ -90,6 +65,7 @@ class RoutePlan:
         "max_bottom_m": 1.2,  # above the floor: what hangs higher is not something one walks up to
         "min_top_m": 0.15,  # above the floor: one walks across a carpet, not up to it
         "min_visible_share": 0.15,  # of an object's points, in a frame that is said to show it
+        "max_way_share": 0.05,  # of the questions wanted, from one object to the same goal by the same turns
     }
 
     def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
@@ -102,6 +78,8 @@ class RoutePlan:
         routes: list[Route] = []
         ways: dict[int, np.ndarray] = {}
         for found in search.drawn(rng, starts=STARTS_PER_QUESTION * options.max_per_scan):
+            if len(routes) >= ROUTES_PER_QUESTION * options.max_per_scan:
+                break
             if isinstance(found, Route):
                 goal = found.landmarks[-1]
                 if goal.object_id not in ways:
@@ -112,21 +90,30 @@ class RoutePlan:
                     continue
                 found = "a_long_way_round"
             yield Skip(task=self.name, scan_id=facts.scan_id, reason=found)
-        kept = some_of_each([routes[index] for index in rng.permutation(len(routes))], most=max(MIN_TRIED, options.max_per_scan // 2))
+        kept = some_of_each(
+            [routes[index] for index in rng.permutation(len(routes))],
+            most=max(MIN_TRIED, options.max_per_scan // 2),
+            most_alike=max(1, round(margins["max_way_share"] * options.max_per_scan)),
+        )
         yield from times(Skip(task=self.name, scan_id=facts.scan_id, reason="enough_of_these_turns"), len(routes) - len(kept))
+        clear = [route for route in kept if leads_alone(route, near_m=margins["reach_m"] + NEAR_MISS_M)]
+        yield from times(Skip(task=self.name, scan_id=facts.scan_id, reason="other_turns_lead_there_too"), len(kept) - len(clear))
+        even = evened_out(clear) if options.balance else clear
+        yield from times(Skip(task=self.name, scan_id=facts.scan_id, reason="other_options_would_hardly_be_right"), len(clear) - len(even))
+        offered = {(route.shape, route.said) for route in even}
 
         def build(route: Route) -> Question | Skip:
-            return self._question(route, shown, facts, rng, options, letters, margins, floor)
+            return self._question(route, offered, shown, facts, rng, letters, margins, floor)
 
-        yield from choose(kept, key=lambda route: route.said, build=build, rng=rng, options=options, video_ids=shown.video_ids)
+        yield from choose(even, key=lambda route: route.turns, build=build, rng=rng, options=options, video_ids=shown.video_ids)
 
     def _question(
         self,
         route: Route,
+        offered: Set[tuple[tuple[bool, ...], tuple[str, ...]]],
         shown: Shown,
         facts: FactTable,
         rng: np.random.Generator,
-        options: TaskOptions,
         letters: Letters,
         margins: Mapping[str, float],
         floor: Floor,
@@ -137,13 +124,7 @@ class RoutePlan:
         frames = walk_of(shown, route.object_ids, rng=rng)
         if not frames:
             return skip("not_all_seen_in_the_video")
-        has_turn = [bool(turn) for turn in route.turns]
-        near_m = margins["reach_m"] + NEAR_MISS_M
-        for start_xy in (route.places_xy[0], route.start.centre_xy):  # whoever takes "at the sofa" for its middle finds the same
-            heading = route.faced.centre_xy - start_xy
-            if sequences_that_arrive(start_xy, heading, route.landmarks, has_turn=has_turn, reach_m=near_m) != {route.said}:
-                return skip("other_turns_lead_there_too")
-        ordered = [", ".join(said) for said in plausible(len(route.said))]
+        ordered = [", ".join(said) for said in plausible(len(route.said)) if (route.shape, said) in offered]
         right = ", ".join(route.said)
         others = [said for said in ordered if said != right]
         wrong = [others[index] for index in sorted(rng.permutation(len(others))[: MAX_OPTIONS - 1])]
@@ -311,22 +292,6 @@ def landmarks_of(shown: Shown, floor: Floor, margins: Mapping[str, float]) -> li
         if shown.is_unique[object_id] and is_in_reach and stands_upright(one.box) and shown.is_clear[shown.row_of[object_id]].any():
             found.append(Landmark.of(one))
     return found
-
-
-def some_of_each(routes: Sequence[Route], *, most: int) -> list[Route]:
-    """The first `most` routes of each sequence of turns."""
-    count: dict[tuple[str, ...], int] = {}
-    kept = []
-    for route in routes:
-        count[route.said] = count.get(route.said, 0) + 1
-        if count[route.said] <= most:
-            kept.append(route)
-    return kept
-
-
-def plausible(count: int) -> list[tuple[str, ...]]:
-    """Sequences of turns that a reasonable way can have: nobody turns back on the way."""
-    return [said for said in product(TURNS, repeat=count) if "turn back" not in said[1:]]
 
 
 def walk_of(shown: Shown, object_ids: Sequence[int], *, rng: np.random.Generator) -> tuple[int, ...]:

@@ -18,8 +18,10 @@ TURNS = ("turn left", "turn right", "turn back")
 STRAIGHT_DEG, BACK_DEG = 30.0, 120.0  # up to the first it is no turn, from the second on it is a turn back
 SECTORS_DEG = {"turn left": (STRAIGHT_DEG, BACK_DEG), "turn right": (-BACK_DEG, -STRAIGHT_DEG), "turn back": (BACK_DEG, 360.0 - BACK_DEG)}
 SAMPLE_M = 0.02  # of a leg: finer than half a cell
+COARSE = 16  # one of so many samples of a leg is looked at first
 SPOT_SECTORS = 16  # directions in which one may stand beside an object
 ROOM_ENOUGH_M = 0.4  # more room around is no better
+CORNERS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
 RAY_STEP_DEG = 3.0  # between headings tried in one kind of turn: half a metre at ten metres
 MAX_STATES = 12  # places that a leg may end at, spread over all of them, from which the next one is tried
 
@@ -78,8 +80,10 @@ class Floor:
         """Whether each straight leg from one place `(2,)` to ends `(N, 2)` stays open."""
         lengths_m = np.linalg.norm(ends_xy - start_xy, axis=1)
         count = int(np.ceil(lengths_m.max(initial=SAMPLE_M) / SAMPLE_M)) + 1
-        samples = start_xy + np.linspace(0.0, 1.0, count)[None, :, None] * (ends_xy - start_xy)[:, None, :]
-        return (self.room_m(samples) >= self.radius_m).all(axis=1)
+        along, legs = np.linspace(0.0, 1.0, count)[None, :, None], (ends_xy - start_xy)[:, None, :]
+        is_free = (self.room_m(start_xy + along[:, ::COARSE] * legs) >= self.radius_m).all(axis=1)  # most legs fail at few of the samples
+        is_free[is_free] = (self.room_m(start_xy + along * legs[is_free]) >= self.radius_m).all(axis=1)
+        return is_free
 
     def spots_at(self, landmark: "Landmark", *, reach_m: float) -> np.ndarray:
         """Places `(S, 2)` to stand within reach of an object: the best in each of `SPOT_SECTORS` directions from it, the best of all first.
@@ -182,23 +186,23 @@ def entered_m(starts: np.ndarray, headings: np.ndarray, *, half_m: np.ndarray, r
 
     All places within reach are the rectangle grown along either axis, and a disc around each corner: the first entry into any of them.
     """
-    half_m = np.broadcast_to(half_m, starts.shape)
-    found = np.full(len(starts), np.inf)
+    grown = half_m + reach_m * np.eye(2)[:, None, :]  # (2, N or 1, 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        for grown in (half_m + np.array([reach_m, 0.0]), half_m + np.array([0.0, reach_m])):
-            borders = np.sort(np.stack([(-grown - starts) / headings, (grown - starts) / headings]), axis=0)
-            is_between = np.abs(starts) <= grown
-            is_parallel = headings == 0.0
-            enter_m = np.where(is_parallel, np.where(is_between, -np.inf, np.inf), borders[0]).max(axis=1)
-            leave_m = np.where(is_parallel, np.where(is_between, np.inf, -np.inf), borders[1]).min(axis=1)
-            found = np.where((enter_m <= leave_m) & (leave_m >= 0.0), np.minimum(found, np.maximum(enter_m, 0.0)), found)
-    for signs in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-        from_corner = starts - half_m * np.array(signs)
-        along_m = (from_corner * headings).sum(axis=1)
-        inside = along_m**2 - (from_corner**2).sum(axis=1) + reach_m**2
-        root = np.sqrt(np.maximum(inside, 0.0))
-        found = np.where((inside >= 0.0) & (root >= along_m), np.minimum(found, np.maximum(-along_m - root, 0.0)), found)
-    return found
+        one, other = (-grown - starts) / headings, (grown - starts) / headings  # (2, N, 2)
+    low_m, high_m = np.minimum(one, other), np.maximum(one, other)
+    is_parallel = headings == 0.0
+    if is_parallel.any():
+        is_between = np.abs(starts) <= grown
+        low_m = np.where(is_parallel, np.where(is_between, -np.inf, np.inf), low_m)
+        high_m = np.where(is_parallel, np.where(is_between, np.inf, -np.inf), high_m)
+    enter_m, leave_m = low_m.max(axis=2), high_m.min(axis=2)  # (2, N)
+    by_side_m = np.where((enter_m <= leave_m) & (leave_m >= 0.0), np.maximum(enter_m, 0.0), np.inf)
+    from_corner = starts - half_m * CORNERS[:, None, :]  # (4, N, 2)
+    along_m = (from_corner * headings).sum(axis=2)
+    inside = along_m**2 - (from_corner**2).sum(axis=2) + reach_m**2
+    root = np.sqrt(np.maximum(inside, 0.0))
+    by_corner_m = np.where((inside >= 0.0) & (root >= along_m), np.maximum(-along_m - root, 0.0), np.inf)
+    return np.minimum(by_side_m.min(axis=0), by_corner_m.min(axis=0))
 
 
 def sequences_that_arrive(

@@ -194,20 +194,25 @@ class Shown:
         is_near[self.overlapping] = is_near[self.overlapping[::-1]] = True
         return is_near
 
-    def cover_of(self, object_ids: Sequence[int], *, most: int, rng: np.random.Generator) -> tuple[int, ...]:
-        """The video, or frames in time order that together show all objects, greedily with random ties; () where `most` frames do not."""
+    def cover_of(self, object_ids: Sequence[int], *, most: int, rng: np.random.Generator, is_linked: bool = False) -> tuple[int, ...]:
+        """The video, or frames in time order that together show all objects, greedily with random ties; () where `most` frames do not.
+
+        Where `is_linked`, each frame overlaps one that was taken before it: what is in one can be placed beside what is in another.
+        """
         clear = self.is_clear[[self.row_of[object_id] for object_id in object_ids]]
         if self.video:
             return self.video if clear.any(axis=1).all() else ()
         missing = np.ones(len(object_ids), dtype=bool)
         frames: list[int] = []
+        may_join = np.ones(clear.shape[1], dtype=bool)
         while missing.any() and len(frames) < min(most, clear.shape[1]):
-            gains = clear[missing].sum(axis=0)
+            gains = clear[missing].sum(axis=0) * may_join
             best = np.flatnonzero(gains == gains.max())
             if gains.max() == 0:
                 return ()
             frames.append(int(best[rng.integers(len(best))]))
             missing &= ~clear[:, frames[-1]]
+            may_join = self._is_near[frames].any(axis=0) if is_linked else may_join
         return () if missing.any() else tuple(sorted(frames))
 
     def together_table(self) -> np.ndarray:

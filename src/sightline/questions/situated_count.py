@@ -15,7 +15,7 @@ from sightline.questions.question import Question, Skip, TaskOptions
 from sightline.questions.shown import Shown
 from sightline.questions.situated_stance import SIDE_WORDS, SIDES, STANCE_MARGINS, Floor, Stance
 from sightline.questions.situated_task import Asking, Case, SituatedTask
-from sightline.questions.templates import plural, sounds_alike
+from sightline.questions.templates import is_plural, plural, sounds_alike
 
 TEMPLATES = (
     "How many {things} are {side}?",
@@ -25,7 +25,7 @@ TEMPLATES = (
     "Of all the {things} shown, how many are {side}?",
     "How many of the {things} would you find {side}?",
     "Counting each one once, how many {things} are there {side}?",
-    "Tell how many {things} can be found {side}.",
+    "Say how many {things} there are {side}.",
 )
 
 
@@ -44,6 +44,7 @@ class SituatedCount(SituatedTask):
         shown = Shown(facts, min_visible_share=margins["min_visible_share"], options=options, as_video=True)
         floor = Floor(facts, margins)
         kinds = {one: ids for one, ids in members_by_category(shown, facts).items() if len(ids) >= margins["min_members"]}
+        kinds = {one: ids for one, ids in kinds.items() if not is_plural(one)}  # a set of toy blocks is one thing or several
         cases: list[Case] = []
         for stance in self.stances(floor, shown, rng, options):
             if isinstance(stance, str):
@@ -54,7 +55,8 @@ class SituatedCount(SituatedTask):
                 if isinstance(surely, str):
                     yield self.skip(facts, surely)
                     continue
-                frames = shown.cover_of([stance.beside, stance.towards, *kinds[category]], most=int(margins["max_frames"]), rng=rng)
+                wanted = [stance.beside, stance.towards, *kinds[category]]
+                frames = shown.cover_of(wanted, most=int(margins["max_frames"]), rng=rng, is_linked=True)
                 if not frames:
                     yield self.skip(facts, "not_all_shown")
                     continue

@@ -20,10 +20,10 @@ TEMPLATES = (
     "Where is {c}?",
     "In which direction is {c} from you?",
     "On which side of you do you find {c}?",
-    "Is {c} in front of you, behind you, or to one side?",
-    "Which of these says where {c} is?",
+    "Relative to the way you face, where is {c}?",
+    "Which of these tells where {c} is, as you stand there?",
     "Seen from there, which way is {c}?",
-    "Someone asks you for {c}. Where do you point?",
+    "Someone asks you where {c} is. Which way do you point?",
     "Where would you look for {c}?",
 )
 
@@ -48,13 +48,14 @@ class SituatedDirection(SituatedTask):
             for index in rng.permutation(len(others))[:TARGETS_PER_STANCE]:
                 target = others[index]
                 side = floor.side_of(target, stance)
-                frames = shown.frames_of([stance.beside, stance.towards, target], rng=rng)
                 if side is None:
                     yield self.skip(facts, "between_two_sides")
-                elif not frames:
-                    yield self.skip(facts, "not_shown_together")
-                else:
+                    continue
+                frames = shown.frames_of([stance.beside, stance.towards, target], rng=rng)
+                if frames:
                     cases.append(Case(stance=stance, targets=(target,), side=side, value=side, frames=frames))
+                else:
+                    yield self.skip(facts, "not_shown_together")
 
         def build(case: Case) -> Question | Skip:
             named = shown.introduce([case.stance.beside, case.stance.towards, *case.targets], case.frames, rng=rng)

@@ -23,9 +23,9 @@ TEMPLATES = (
     "Measured level with the floor, how far away from you is the closest part of {c}?",
     "What is the level distance between you and the nearest side of {c}?",
     "On the floor plan, how far are you from the closest point of {c}?",
-    "How long is the straight line along the floor from your feet to {c}?",
-    "If nothing were in the way, how far would you walk straight to reach {c}?",
-    "Estimate how far {c} is from you, along the floor and to its nearest point.",
+    "How long is the straight line along the floor from your feet to the nearest point of {c}?",
+    "If nothing were in the way, how far would you have to walk in a straight line until you are right at {c}?",
+    "Estimate how far away from you {c} begins, measured along the floor.",
     "Seen from above, how much distance lies between you and the closest edge of {c}?",
 )
 

@@ -25,10 +25,10 @@ TEMPLATES = (
     "Do you find any {things} {side}?",
     "Is at least one of the {things} {side}?",
     "Do you have any {things} {side}?",
-    "Would you say that there are any {things} {side}?",
-    "Of the {things} shown, are any {side}?",
-    "Could you find any {things} {side}?",
-    "Does the room have any {things} {side}?",
+    "Are any of the {things} that the images show {side}?",
+    "Looking for {things}, would you find any {side}?",
+    "Could any {things} be found {side}?",
+    "From where you stand, are any {things} {side}?",
 )
 
 
@@ -59,7 +59,8 @@ class SituatedExistence(SituatedTask):
                 if isinstance(surely, str):
                     yield self.skip(facts, surely)
                     continue
-                frames = shown.cover_of([stance.beside, stance.towards, *members], most=int(margins["max_frames"]), rng=rng)
+                wanted = [stance.beside, stance.towards, *members]
+                frames = shown.cover_of(wanted, most=int(margins["max_frames"]), rng=rng, is_linked=True)
                 if not frames:
                     yield self.skip(facts, "not_all_shown")
                     continue

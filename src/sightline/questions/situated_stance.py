@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import hypot
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from sightline.facts.free_space import FREE, HIGH_M, LOW_M, SHELL
 STAND_OFF_M = 0.4  # from an object's side to the middle of someone who stands beside it
 HALF_BODY_M = 0.2  # from the middle of someone to their side: nothing may be in there
 MOST_HALFWAY_M = 0.25  # by which halfway between two objects' sides and halfway between their middles may differ
+OVERHEAD_M = 2.0  # above the floor: nobody faces what hangs as high as a ceiling light, or turns from it
 FOOT_M, TALL_M = 0.5, 0.3  # one stands beside what begins at most this high over the floor and is at least this tall itself
 SIDES = ("front", "left", "behind", "right")  # each a quarter, counter-clockwise, the first round straight ahead
 SIDE_WORDS = {"front": "in front of you", "left": "to your left", "behind": "behind you", "right": "to your right"}
@@ -94,6 +96,8 @@ class Floor:
         heights_m = self.heights_m[beside]
         if heights_m.min() > FOOT_M or np.ptp(heights_m) < TALL_M:
             return "nothing_to_stand_beside"
+        if self.heights_m[towards].min() > OVERHEAD_M:
+            return "faced_object_hangs_overhead"
         start, end = self.objects[beside].box.centre_world[:2], self.objects[towards].box.centre_world[:2]
         length_m = float(np.linalg.norm(end - start))
         if length_m < 1e-6:
@@ -135,11 +139,11 @@ class Floor:
         footprint = self.footprint[object_id]
         if distance_m(footprint, stance.place_world) < self.margins["min_apart_m"]:
             return None
-        ahead = unit(stance.towards_world - stance.place_world)
-        around = stance.place_world + self.nudges @ np.array([ahead, [-ahead[1], ahead[0]]])
-        here = np.broadcast_to(stance.place_world, footprint.shape)
-        middle = np.broadcast_to(self.objects[object_id].box.centre_world[:2], around.shape)
-        found = quarters(stance, np.concatenate([around, here]), np.concatenate([middle, footprint]))
+        ahead_x, ahead_y = unit(stance.towards_world - stance.place_world)
+        places, targets = np.empty((12, 2)), np.empty((12, 2))
+        places[:8] = stance.place_world + self.nudges @ np.array([[ahead_x, ahead_y], [-ahead_y, ahead_x]])
+        places[8:], targets[:8], targets[8:] = stance.place_world, self.objects[object_id].box.centre_world[:2], footprint
+        found = quarters(stance, places, targets)
         return SIDES[found[0]] if (found == found[0]).all() else None
 
     def distance_m(self, object_id: int, stance: Stance) -> float:
@@ -176,11 +180,13 @@ def footprint_of(one: SceneObject) -> np.ndarray:
 
 def distance_m(footprint: np.ndarray, point: np.ndarray) -> float:
     """From a point `(2,)` of the plan to a footprint `(4, 2)`, 0 inside."""
-    middle = (footprint[0] + footprint[2]) / 2.0
-    sides = np.stack([footprint[1] - footprint[0], footprint[3] - footprint[0]])
-    lengths = np.linalg.norm(sides, axis=1)
-    along = np.abs(sides @ (point - middle)) / np.maximum(lengths, 1e-12)
-    return float(np.linalg.norm(np.maximum(along - lengths / 2.0, 0.0)))
+    corner, (x, y) = footprint[0], point - (footprint[0] + footprint[2]) / 2.0
+    beyond_m = []
+    for end in (footprint[1], footprint[3]):  # plain numbers: asked of thousands of single points
+        side_x, side_y = end - corner
+        length_m = hypot(side_x, side_y)
+        beyond_m.append(max(abs(side_x * x + side_y * y) / max(length_m, 1e-12) - length_m / 2.0, 0.0))
+    return hypot(*beyond_m)
 
 
 def exit_m(footprint: np.ndarray, start: np.ndarray, ahead: np.ndarray) -> float:
@@ -198,4 +204,4 @@ def exit_m(footprint: np.ndarray, start: np.ndarray, ahead: np.ndarray) -> float
 
 def unit(vector: np.ndarray) -> np.ndarray:
     """A vector's direction."""
-    return vector / np.linalg.norm(vector)
+    return vector / hypot(*vector)

@@ -9,6 +9,7 @@ from sightline.questions.question import Mark
 
 _PLURALS = {"shelf": "shelves", "bookshelf": "bookshelves", "knife": "knives", "person": "people", "child": "children", "mouse": "mice"}
 _CAPITALS = {"tv": "TV", "tvs": "TVs"}
+_SPOKEN = {"storage": "storage unit", "storages": "storage units"}  # nobody says the storage, or two storages
 ALIKE = (  # kinds that people call by each other's names: with two of them about, a count or a reference would hang on the word
     ("table", "desk", "nightstand", "coffee table", "side table"),
     ("stool", "pouf"),
@@ -18,7 +19,7 @@ ALIKE = (  # kinds that people call by each other's names: with two of them abou
     ("sofa", "couch"),
     ("bin", "basket"),
     ("cup", "bowl", "vase"),
-    ("storage", "shelf", "bookshelf", "nightstand"),
+    ("storage unit", "shelf", "bookshelf", "nightstand"),
 )
 PARTS = {  # kinds that other kinds are scanned with, unlabelled: books stand in a shelf, pillows lie on a bed, cushions make a sofa
     "book": ("bookshelf", "shelf", "bookcase"),
@@ -49,7 +50,8 @@ def word(task: str, templates: Sequence[str], rng: np.random.Generator, *, first
 
 def spoken(category: str) -> str:
     """A category as a word of a sentence: `coffee_table` is `coffee table`."""
-    words = category.replace("_", " ").replace("/", " or ").lower().split()
+    plain = category.replace("_", " ").replace("/", " or ").lower()
+    words = _SPOKEN.get(plain, plain).split()
     return " ".join(_CAPITALS.get(one, one) for one in words)
 
 

@@ -10,6 +10,7 @@ from sightline.questions.viewpoints import (
     FRONT,
     LEFT,
     RIGHT,
+    UNCLEAR,
     View,
     Viewpoints,
     ViewTask,
@@ -18,6 +19,8 @@ from sightline.questions.viewpoints import (
     quarters,
     wrapped,
 )
+
+AHEAD_DEG = 85.0  # from the camera's line to the object asked around: nobody says of what is behind them that it is before something
 
 
 class ViewAmong(ViewTask):
@@ -30,6 +33,7 @@ class ViewAmong(ViewTask):
         "min_apart_m": 0.7,  # on the plan, from that object to an option and from the camera to that object
         "max_about_m": 2.5,  # across the plan of that object: of a longer one, nobody agrees what is left of it
         "min_visible_share": 0.2,  # of an object's points, in an image that is said to show it
+        "max_relation_share": 0.1,  # of the questions wanted, with the same object on the same side of the same other one
     }
     SIDES: ClassVar[Mapping[int, str]] = {
         FRONT: "behind {x}",
@@ -38,17 +42,17 @@ class ViewAmong(ViewTask):
         RIGHT: "to the right of {x}",
     }
     TEMPLATES: ClassVar[tuple[str, ...]] = (
-        "As seen from where image {n} was taken, what is {side}?",
-        "Take the viewpoint of image {n}. Which of these is {side}?",
-        "The images show one place from several sides. From the viewpoint of image {n}, what lies {side}?",
+        "As seen from where image {n} was taken, looking at {x}, what is {side}?",
+        "Take the viewpoint of image {n} and face {x}. Which of these is {side}?",
+        "The images show one place from several angles. From the viewpoint of image {n}, what lies {side}?",
         "You look at {x} from where image {n} was taken. Which thing would be {side}?",
         "If you stood at the camera of image {n}, what would you find {side}?",
-        "Put together what all images show: for someone at the camera of image {n}, what is {side}?",
-        "Not everything is in image {n}. Seen from its camera, which of these is {side}?",
+        "Put together what all images show: for someone who looks at {x} from the camera of image {n}, what is {side}?",
+        "Not all of this place is in image {n}. From where its camera stood, which of these is {side}?",
         "Imagine looking towards {x} from the place of image {n}. Name what is {side}.",
     )
 
-    def draw(self, places: Viewpoints, margins: Mapping[str, float], rng: np.random.Generator) -> View | str:
+    def draw(self, places: Viewpoints, margins: Mapping[str, float], rng: np.random.Generator) -> list[View] | str:
         drawn = frames_about(places, margins, count=int(rng.integers(2, 5)), rng=rng)
         if isinstance(drawn, str):
             return drawn
@@ -60,20 +64,24 @@ class ViewAmong(ViewTask):
         if not np.isfinite(facing_deg):
             return "camera_too_near"
         around = places.bearings_from(places.middles_xy[about])
-        sides = quarters(around, facing_deg=facing_deg, margin_deg=margins["min_border_deg"])
+        is_ahead = np.abs(wrapped(own.middle_deg - facing_deg)) < AHEAD_DEG
+        sides = np.where(is_ahead, quarters(around, facing_deg=facing_deg, margin_deg=margins["min_border_deg"]), UNCLEAR)
         chosen = options_for(places, sides, asked=tuple(self.SIDES), stand=stand, frames=frames, without=(about,), rng=rng)
         if isinstance(chosen, str):
             return chosen
-        return View(
-            frames=frames,
-            stand=stand,
-            options=chosen,
-            about=about,
-            bearing_deg=float(wrapped(around.middle_deg[chosen.target] - facing_deg)),
-            evidence={
-                "min_border_deg": margins["min_border_deg"],
-                "apart_m": float(np.hypot(*(places.middles_xy[chosen.target] - places.middles_xy[about]))),
-                "view_deg": drawn.view_deg,
-                "min_view_deg": margins["min_view_deg"],
-            },
-        )
+        return [
+            View(
+                frames=frames,
+                stand=stand,
+                options=one,
+                about=about,
+                bearing_deg=float(wrapped(around.middle_deg[one.target] - facing_deg)),
+                evidence={
+                    "min_border_deg": margins["min_border_deg"],
+                    "apart_m": float(np.hypot(*(places.middles_xy[one.target] - places.middles_xy[about]))),
+                    "view_deg": drawn.view_deg,
+                    "min_view_deg": margins["min_view_deg"],
+                },
+            )
+            for one in chosen
+        ]

@@ -30,20 +30,21 @@ class ViewAround(ViewTask):
         "max_view_deg": 120.0,  # between them: what is more may have been the other way round
         "min_apart_m": 0.7,  # on the plan, from the camera to the object and to an option
         "min_visible_share": 0.2,  # of an object's points, in an image that is said to show it
+        "max_relation_share": 0.1,  # of the questions wanted, with the same object on the same side of who faces the same other one
     }
     SIDES: ClassVar[Mapping[int, str]] = {LEFT: "to your left", BACK: "behind you", RIGHT: "to your right"}
     TEMPLATES: ClassVar[tuple[str, ...]] = (
-        "The camera goes around {x}. Stand where image {n} was taken and face {x}: what is {side}?",
-        "Walking around {x}, someone took these images. If you face {x} from where image {n} was taken, what is {side}?",
-        "These images circle {x}. Which of these is {side} when you look at {x} from the place of image {n}?",
-        "You are at the camera of image {n}, turned to {x}, which the images go around. What do you have {side}?",
-        "Image by image, the camera moves on around {x}. Facing {x} at the place of image {n}, what would you find {side}?",
+        "The camera moves in an arc and keeps {x} in view. Stand where image {n} was taken and face {x}: what is {side}?",
+        "Walking past {x}, someone took these images. If you face {x} from where image {n} was taken, what is {side}?",
+        "These images look at {x} from several directions. Which of these is {side} when you face {x} at the place of image {n}?",
+        "You are at the camera of image {n} and turn towards {x}, which all images show. What do you have {side}?",
+        "Image by image, {x} is seen from farther round. Facing {x} at the place of image {n}, what would you find {side}?",
         "With {x} straight ahead of you, at the spot where image {n} was taken, which thing is {side}?",
-        "Imagine standing where the camera was for image {n} and looking at {x}. Name what is {side}.",
-        "The images show {x} from one side after another. Suppose you look at {x} from the camera of image {n}: what lies {side}?",
+        "Imagine standing where the camera was for image {n} and looking straight at {x}. Name what is {side}.",
+        "The images show {x} from one angle after another. Suppose you look at {x} from the camera of image {n}: what lies {side}?",
     )
 
-    def draw(self, places: Viewpoints, margins: Mapping[str, float], rng: np.random.Generator) -> View | str:
+    def draw(self, places: Viewpoints, margins: Mapping[str, float], rng: np.random.Generator) -> list[View] | str:
         drawn = frames_about(places, margins, count=int(rng.integers(3, 5)), rng=rng)
         if isinstance(drawn, str):
             return drawn
@@ -63,16 +64,19 @@ class ViewAround(ViewTask):
         chosen = options_for(places, sides, asked=tuple(self.SIDES), stand=stand, frames=frames, without=(about,), rng=rng)
         if isinstance(chosen, str):
             return chosen
-        return View(
-            frames=frames,
-            stand=stand,
-            options=chosen,
-            about=about,
-            bearing_deg=float(wrapped(own.middle_deg[chosen.target] - facing_deg)),
-            evidence={
-                "min_border_deg": margins["min_border_deg"],
-                "way_deg": float(sizes_deg.sum()),
-                "view_deg": drawn.view_deg,
-                "min_view_deg": margins["min_view_deg"],
-            },
-        )
+        return [
+            View(
+                frames=frames,
+                stand=stand,
+                options=one,
+                about=about,
+                bearing_deg=float(wrapped(own.middle_deg[one.target] - facing_deg)),
+                evidence={
+                    "min_border_deg": margins["min_border_deg"],
+                    "way_deg": float(sizes_deg.sum()),
+                    "view_deg": drawn.view_deg,
+                    "min_view_deg": margins["min_view_deg"],
+                },
+            )
+            for one in chosen
+        ]

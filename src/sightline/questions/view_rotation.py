@@ -30,20 +30,21 @@ class ViewRotation(ViewTask):
         "min_turn_deg": 15.0,  # between any two of the images
         "min_apart_m": 0.7,  # on the plan, from the cameras to an option
         "min_visible_share": 0.2,  # of an object's points, in an image that is said to show it
+        "max_relation_share": 0.1,  # of the questions wanted, with the same object on the same side of who looks
     }
     SIDES: ClassVar[Mapping[int, str]] = {LEFT: "to your left", BACK: "behind you", RIGHT: "to your right"}
     TEMPLATES: ClassVar[tuple[str, ...]] = (
         "These images were taken from nearly one spot while turning. If you look the way image {n} does, what is {side}?",
-        "The camera turned almost in place. Which of these is {side} when you face what image {n} shows?",
+        "The camera turned almost in place. Which of these is {side} when you face the way it did for image {n}?",
         "You turn on the spot and see these images. With image {n} straight ahead, what do you have {side}?",
-        "From one spot, several directions were photographed. Which thing is {side} while you look into image {n}?",
+        "From one spot, several directions were photographed. Which thing is {side} while you look in the direction of image {n}?",
         "All images share nearly one viewpoint. Suppose the view of image {n} is ahead of you: what lies {side}?",
         "Imagine standing where these images were taken and facing as in image {n}. Name what is {side}.",
-        "Only the heading changes between these images, hardly the place. Looking as in image {n}, what would you find {side}?",
-        "Stand where the camera turned around, and look in the direction of image {n}. What is {side}?",
+        "Between these images the camera turned but hardly moved. Looking as in image {n}, what would you find {side}?",
+        "Stand where the camera turned, and look the way image {n} looks. What is {side}?",
     )
 
-    def draw(self, places: Viewpoints, margins: Mapping[str, float], rng: np.random.Generator) -> View | str:
+    def draw(self, places: Viewpoints, margins: Mapping[str, float], rng: np.random.Generator) -> list[View] | str:
         stand = int(rng.integers(len(places.heading_deg)))
         facing_deg = float(places.heading_deg[stand])
         if not np.isfinite(facing_deg):
@@ -51,9 +52,17 @@ class ViewRotation(ViewTask):
         steps_m = np.linalg.norm(places.centres_world - places.centres_world[stand], axis=1)
 
         def differs(frame: int) -> np.ndarray:
-            return np.abs(wrapped(places.heading_deg - places.heading_deg[frame])) >= margins["min_turn_deg"]
+            return np.round(np.abs(wrapped(places.heading_deg - places.heading_deg[frame])), 6) >= margins["min_turn_deg"]
 
-        frames = places.chained(stand, steps_m <= margins["max_step_m"], count=int(rng.integers(2, 5)), differs=differs, rng=rng)
+        turned_deg = np.nan_to_num(np.round(np.abs(wrapped(places.heading_deg - facing_deg)), 3), nan=-1.0)
+        frames = places.chained(
+            stand,
+            steps_m <= margins["max_step_m"],
+            count=int(rng.integers(2, 5)),
+            differs=differs,
+            rng=rng,
+            prefers=turned_deg if rng.random() < 0.5 else None,  # what is behind is seen by cameras that turned far
+        )
         if len(frames) < 2:
             return "camera_did_not_turn_on_the_spot"
         seen = [places.bearings_from_frame(frame) for frame in frames]
@@ -65,16 +74,19 @@ class ViewRotation(ViewTask):
         chosen = options_for(places, sides, asked=tuple(self.SIDES), stand=stand, frames=frames, without=(), rng=rng)
         if isinstance(chosen, str):
             return chosen
-        return View(
-            frames=frames,
-            stand=stand,
-            options=chosen,
-            about=None,
-            bearing_deg=float(wrapped(own.middle_deg[chosen.target] - facing_deg)),
-            evidence={
-                "min_border_deg": margins["min_border_deg"],
-                "step_m": float(steps_m[list(frames)].max()),
-                "drift_deg": float(drifts_deg[chosen.rows].max()),
-                "max_drift_deg": margins["max_drift_deg"],
-            },
-        )
+        return [
+            View(
+                frames=frames,
+                stand=stand,
+                options=one,
+                about=None,
+                bearing_deg=float(wrapped(own.middle_deg[one.target] - facing_deg)),
+                evidence={
+                    "min_border_deg": margins["min_border_deg"],
+                    "step_m": float(steps_m[list(frames)].max()),
+                    "drift_deg": float(drifts_deg[one.rows].max()),
+                    "max_drift_deg": margins["max_drift_deg"],
+                },
+            )
+            for one in chosen
+        ]

@@ -17,7 +17,7 @@ from sightline.questions.templates import object_name, word
 FRONT, LEFT, BACK, RIGHT = range(4)  # quarters, counter-clockwise from above
 UNCLEAR = -1
 OPTION_COUNT = 4
-TRIED_PER_QUESTION = 100  # views drawn: most have nothing clear on the asked side, or show the answer
+TRIED_PER_QUESTION = 50  # sets of images drawn: most have nothing clear on any asked side, or show the answer
 STEEP_COS = np.sin(np.radians(45.0))  # a camera that looks up or down by more than 45 degrees has no heading worth the name
 
 
@@ -41,7 +41,7 @@ def quarters(bearings: Bearings, *, facing_deg: float, margin_deg: float) -> np.
     Quarters are 90 degrees wide, the front one from -45 to 45. The middle of the object keeps the margin, and no part of its box
     reaches over a border.
     """
-    into_deg = (bearings.middle_deg - facing_deg + 45.0) % 360.0
+    into_deg = np.round(bearings.middle_deg - facing_deg + 45.0, 6) % 360.0  # a tie with a margin is one in a turned world too
     within_deg = into_deg % 90.0
     is_clear = (np.minimum(within_deg, 90.0 - within_deg) >= margin_deg) & (within_deg + bearings.low_deg >= 0.0)
     is_clear &= within_deg + bearings.high_deg <= 90.0
@@ -103,17 +103,19 @@ class Viewpoints:
         count: int,
         differs: Callable[[int], np.ndarray],
         rng: np.random.Generator,
+        prefers: np.ndarray | None = None,
     ) -> tuple[int, ...]:
         """Up to `count` frames from `start` on, drawn at random, each overlapping one of those before it; in time order.
 
-        `allowed (F,)` says which may join at all, `differs(frame) (F,)` which are another view than that frame.
+        `allowed (F,)` says which may join at all, `differs(frame) (F,)` which are another view than that frame. With `prefers (F,)` the
+        one with the largest number joins, not any.
         """
         frames, beside, other = [start], self.near[start].copy(), allowed & differs(start)
         while len(frames) < count:
             open_ = np.flatnonzero(beside & other)
             if not len(open_):
                 break
-            frames.append(int(open_[rng.integers(len(open_))]))
+            frames.append(int(open_[rng.integers(len(open_)) if prefers is None else np.argmax(prefers[open_])]))
             beside |= self.near[frames[-1]]
             other &= differs(frames[-1])
         return tuple(sorted(frames))
@@ -141,8 +143,8 @@ def options_for(
     frames: Sequence[int],
     without: Sequence[int],
     rng: np.random.Generator,
-) -> Options | str:
-    """For one of the asked sides an object that the standing image does not show, and three on other sides; or why there are none.
+) -> list[Options] | str:
+    """For each asked side where there is one, an object that the standing image does not show, and three on other sides; or why for none.
 
     One at least of the three is not in the standing image either: what is missing there does not give the answer away.
     """
@@ -152,16 +154,19 @@ def options_for(
     open_sides = [side for side in asked if (unseen & (sides == side)).any()]
     if not open_sides:
         return "nothing_clearly_on_a_side"
-    side = open_sides[rng.integers(len(open_sides))]
-    targets, hidden = np.flatnonzero(unseen & (sides == side)), np.flatnonzero(unseen & (sides != side))
-    wrong = np.flatnonzero(may_name & (sides != side))
-    if not len(hidden):
-        return "answer_given_away_by_what_the_image_lacks"
-    if len(wrong) < OPTION_COUNT - 1:
-        return "too_few_clear_options"
-    first = int(hidden[rng.integers(len(hidden))])
-    rest = rng.permutation(wrong[wrong != first])[: OPTION_COUNT - 2]
-    return Options(side=side, target=int(targets[rng.integers(len(targets))]), others=(first, *(int(one) for one in rest)))
+    found: list[Options] = []
+    reason = "answer_given_away_by_what_the_image_lacks"
+    for side in open_sides:
+        targets, hidden = np.flatnonzero(unseen & (sides == side)), np.flatnonzero(unseen & (sides != side))
+        wrong = np.flatnonzero(may_name & (sides != side))
+        if len(hidden) and len(wrong) < OPTION_COUNT - 1:
+            reason = "too_few_clear_options"
+        elif len(hidden):
+            first = int(hidden[rng.integers(len(hidden))])
+            rest = rng.permutation(wrong[wrong != first])[: OPTION_COUNT - 2]
+            target = int(targets[rng.integers(len(targets))])
+            found.append(Options(side=side, target=target, others=(first, *(int(one) for one in rest))))
+    return found or reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,8 +220,8 @@ class ViewTask:
     TEMPLATES: ClassVar[tuple[str, ...]]  # with slots n (number of the image), side, x (the object that one faces or asks around)
     SIDES: ClassVar[Mapping[int, str]]  # may have the slot x
 
-    def draw(self, places: Viewpoints, margins: Mapping[str, float], rng: np.random.Generator) -> View | str:
-        """One view at random, or why it cannot be asked about."""
+    def draw(self, places: Viewpoints, margins: Mapping[str, float], rng: np.random.Generator) -> list[View] | str:
+        """Of images at random one view for each side that can be asked for, or why there is none."""
         raise NotImplementedError
 
     def ask(self, facts: FactTable, rng: np.random.Generator, options: TaskOptions) -> Iterator[Question | Skip]:
@@ -229,15 +234,24 @@ class ViewTask:
         tries = TRIED_PER_QUESTION * options.max_per_scan if len(places.heading_deg) >= 2 and len(shown.object_ids) >= OPTION_COUNT else 0
         for _ in range(tries):
             found = self.draw(places, margins, rng)
-            if isinstance(found, View):
-                views.setdefault((found.frames, found.stand, found.options.side, found.about), found)
-            else:
+            if isinstance(found, str):
                 yield Skip(task=self.name, scan_id=facts.scan_id, reason=found)
+                continue
+            for view in found:
+                views.setdefault((view.frames, view.stand, view.options.side, view.about), view)
 
         def build(view: View) -> Question | Skip:
             return self._question(view, places, facts, rng, options, letters)
 
-        yield from choose(list(views.values()), key=lambda view: view.options.side, build=build, rng=rng, options=options)
+        yield from choose(
+            list(views.values()),
+            key=lambda view: view.options.side,
+            build=build,
+            rng=rng,
+            options=options,
+            about=lambda view: ((view.about, view.options.side, view.options.target),),
+            max_object_share=margins["max_relation_share"],
+        )
 
     def _question(
         self, view: View, places: Viewpoints, facts: FactTable, rng: np.random.Generator, options: TaskOptions, letters: Letters
