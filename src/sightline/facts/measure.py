@@ -38,7 +38,7 @@ OF_OBJECTS = ("objects", "object_views", "object_glimpses", "object_pairs", "obj
 NO_DEPTH = "no frame has a depth image"
 OF_DEPTH = ("points", "object_views", "object_glimpses")
 ONE_FRAME = "a pair takes two frames, and there is one"
-FORMAT = 4  # raised when a fact changes its meaning, so that old folders are measured again
+FORMAT = 5  # raised when a fact changes its meaning, so that old folders are measured again
 
 
 @config
