@@ -19,6 +19,7 @@ STEP_M = 2e-5  # rows hold hundredths of millimetres
 TURN_DEG = 2e-4  # rows hold thousandths of degrees, poses seventeen digits
 DEPTH_M = 2e-3  # depth images hold quarters of millimetres; a dot may stand between pixels
 SPOT_PX = 0.75  # half a pixel along each axis: dots and coordinates may be rounded to pixel centres
+STILL_M = 0.01  # what moved less is answered by 0, and its page says so
 MOVED_M = 5e-3  # tracks are in single precision; what a body's turn adds within a pixel is added where it is used
 
 
@@ -227,8 +228,15 @@ def movements(read: Reading) -> list[tuple[np.ndarray, float]]:
     return found
 
 
+def is_still(read: Reading, said_m: float) -> bool:
+    """Whether the answer is no movement, and a surface at the dot moved by less than what the task's page calls still."""
+    return said_m == 0.0 and min(float(np.linalg.norm(step)) for step, _ in movements(read)) < STILL_M
+
+
 def point_movement_distance(read: Reading) -> None:
     said_m = read.value * UNITS[read.form.unit][1]
+    if is_still(read, said_m):
+        return
     best = min(movements(read), key=lambda one: abs(np.linalg.norm(one[0]) - said_m) - one[1])
     read.expect_number(float(np.linalg.norm(best[0])), best[1])
 
@@ -236,6 +244,8 @@ def point_movement_distance(read: Reading) -> None:
 def point_movement_vector(read: Reading) -> None:
     read.search(r"first camera|camera of image 1")
     said_m = np.array(read.value) * UNITS[read.form.unit][1]
+    if is_still(read, float(np.abs(said_m).max())):
+        return
     best = min(movements(read), key=lambda one: float(np.abs(one[0] - said_m).max()) - one[1])
     read.expect_vector(*best)
 
