@@ -54,9 +54,11 @@ def dataset(root) -> Path:
     return root / "set"
 
 
-def test_every_task_is_there_and_every_row_can_be_walked_back(root, dataset):
+def test_every_task_is_there_or_says_why_not_and_every_row_can_be_walked_back(root, dataset):
     samples = read_samples(dataset)
-    assert {sample.task for sample in samples} == set(TASKS)
+    asked = {sample.task for sample in samples}
+    skipped = {reason.partition(":")[0] for reason in read_json(dataset / "dataset.json")["skips"]}
+    assert len(asked) >= 40 and set(TASKS) - asked <= skipped
     assert len({sample.sample_id for sample in samples}) == len(samples)
     for sample in samples:
         assert sample.sample_id.startswith(f"{sample.scan_id}/{sample.task}/")
@@ -99,7 +101,7 @@ def test_datasets_loads_the_folder_offline(dataset, tmp_path, monkeypatch):
 def test_the_card_tells_counts_skips_and_licence(dataset):
     card = (dataset / "README.md").read_text()
     assert card.startswith("---\nlicense: cc0-1.0\n") and "path: data/held_out-*.parquet" in card
-    for task in TASKS:
+    for task in {sample.task for sample in read_samples(dataset)}:
         assert f"| {task} |" in card
     facts = read_json(dataset / "dataset.json")
     assert facts["scene_store"] == "../store" and (dataset / facts["scene_store"]).is_dir()
