@@ -28,11 +28,6 @@ class Asked:
     skip_counts: Mapping[str, Mapping[str, int]]  # task -> reason -> how often
     selected: Mapping[str, Selected] = field(default_factory=dict, compare=False)  # of indexed tasks: rows as their questions stand
 
-    @property
-    def question_counts(self) -> Mapping[str, int]:
-        """Questions per task."""
-        return dict(Counter(question.task for question in self.questions))
-
 
 def generator_for(scan_id: str, task: str, seed: int) -> np.random.Generator:
     """The task's own random numbers in this scan: the same whatever else is asked, whoever asks."""

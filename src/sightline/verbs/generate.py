@@ -33,6 +33,7 @@ from sightline.verbs.common import (
 
 if TYPE_CHECKING:
     from sightline.samples.sample import Sample
+    from sightline.scenes.scene import Scene
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,15 +93,15 @@ def generate(
     wanted = what_is_wanted(overrides or [], tasks=tasks, preset=preset, benchmark=benchmark, index=how_indexed)
     if benchmark and how.shard is not None:
         raise ConfigError("--shard, --benchmark: expected one of them; the benchmark is written by `--merge --benchmark`, from all shards")
+    scenes = in_metres(store, measurable(store, some_scans(store, limit)))
     divided = divide(
-        store,
-        in_metres(store, measurable(store, some_scans(store, limit))),
+        {scan_id: scene.place_id for scan_id, scene in scenes.items()},
         held_out_share=held_out_share,
         seed=seed,
         benchmark_scenes=benchmark_scenes,
         more=more_benchmark_scenes,
     )
-    refuse_what_scans_cannot_give(wanted, divided, store)
+    refuse_what_scans_cannot_give(wanted, divided, store, frame_counts=[len(scene.frames) for scene in scenes.values()])
     if dry_run:
         typer.echo(f"{divided.told}; tasks {', '.join(wanted.tasks)}; into {out}")
         return
@@ -139,14 +140,17 @@ def what_is_wanted(overrides: Sequence[str], *, tasks: str | None, preset: str |
     )
 
 
-def in_metres(store: Path, scan_ids: Sequence[str]) -> list[str]:
-    """Those scans whose unit is the metre, which answers are in; says which are left out. Raises SceneError where none is left."""
+def in_metres(store: Path, scan_ids: Sequence[str]) -> "dict[str, Scene]":
+    """The scenes of those scans whose unit is the metre, which answers are in; says which are left out. Raises SceneError where none is left."""
     from sightline.scenes.store import SceneStore
 
     scenes = SceneStore(store)
-    kept = [scan_id for scan_id in scan_ids if scenes.read(scan_id).is_metric]
+    kept = {}
     for scan_id in scan_ids:
-        if scan_id not in kept:
+        scene = scenes.read(scan_id)
+        if scene.is_metric:
+            kept[scan_id] = scene
+        else:
             typer.echo(f"left out {scan_id}: its metres are not known")
     if not kept:
         raise SceneError(
@@ -156,17 +160,14 @@ def in_metres(store: Path, scan_ids: Sequence[str]) -> list[str]:
     return kept
 
 
-def divide(store: Path, scan_ids: Sequence[str], *, held_out_share: float, seed: int, benchmark_scenes: str, more: Path | None) -> Divided:
-    """Train and held-out scans. Raises DataError for a share outside 0 to 1, and for scans that must not be trained on."""
+def divide(places: Mapping[str, str], *, held_out_share: float, seed: int, benchmark_scenes: str, more: Path | None) -> Divided:
+    """Train and held-out scans of `places` (scan id -> place id). Raises DataError for a share outside 0 to 1, and for scans that must not be trained on."""
     from sightline.mixtures.splits import split_places
-    from sightline.scenes.store import SceneStore
 
-    scenes = SceneStore(store)
-    places = {scan_id: scenes.read(scan_id).place_id for scan_id in scan_ids}
     split_of = split_places(sorted(set(places.values())), held_out_share=held_out_share, seed=seed)
     split_of |= held_out_places(places, benchmark_scenes, split_of, more=more)
-    splits = {split: tuple(scan_id for scan_id in scan_ids if split_of[places[scan_id]] == split) for split in ("train", "held_out")}
-    return Divided(scan_ids=tuple(scan_ids), splits=splits)
+    splits = {split: tuple(scan_id for scan_id, place in places.items() if split_of[place] == split) for split in ("train", "held_out")}
+    return Divided(scan_ids=tuple(places), splits=splits)
 
 
 def held_out_places(places: Mapping[str, str], how: str, split_of: Mapping[str, str], *, more: Path | None) -> dict[str, str]:
@@ -181,10 +182,8 @@ def held_out_places(places: Mapping[str, str], how: str, split_of: Mapping[str, 
     return {places[one.scan_id]: "held_out" for one in guarded(training, more=more)} if how == "hold-out" else {}
 
 
-def refuse_what_scans_cannot_give(wanted: Wanted, divided: Divided, store: Path) -> None:
+def refuse_what_scans_cannot_give(wanted: Wanted, divided: Divided, store: Path, *, frame_counts: Sequence[int]) -> None:
     """Raise ConfigError where the command line asks for what no scan of the store has; say where some have less."""
-    from sightline.scenes.store import SceneStore
-
     if wanted.benchmark_is_asked and not divided.splits["held_out"]:
         raise ConfigError(
             f"--benchmark {wanted.benchmark_per_task}: expected held-out scans, found none among {len(divided.scan_ids)}: a place is in "
@@ -193,13 +192,13 @@ def refuse_what_scans_cannot_give(wanted: Wanted, divided: Divided, store: Path)
     video_frames = wanted.options["video_frames"]
     if video_frames is None:
         return
-    scenes = SceneStore(store)
-    counts = [len(scenes.read(scan_id).frames) for scan_id in divided.scan_ids]
-    if wanted.video_is_asked and max(counts) < video_frames:
-        raise ConfigError(f"video_frames: expected at most {max(counts)}, the frames of the longest scan of {store}, found {video_frames}")
-    shorter = sum(count < video_frames for count in counts)
+    if wanted.video_is_asked and max(frame_counts) < video_frames:
+        raise ConfigError(
+            f"video_frames: expected at most {max(frame_counts)}, the frames of the longest scan of {store}, found {video_frames}"
+        )
+    shorter = sum(count < video_frames for count in frame_counts)
     if shorter:
-        typer.echo(f"{shorter} of {len(counts)} scans have fewer than {video_frames} frames: their videos show all of them")
+        typer.echo(f"{shorter} of {len(frame_counts)} scans have fewer than {video_frames} frames: their videos show all of them")
 
 
 def facts_markers(store: Path, scan_ids: Sequence[str], wanted: Wanted) -> dict[str, Any]:

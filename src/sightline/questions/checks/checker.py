@@ -69,10 +69,6 @@ class Checker:
             raise WrongError(f"no measured point under the {mark.colour} dot")
         return self.facts.points.point_world[rows[int(np.argmin(off_px))]]
 
-    def dot_depth_m(self, mark: Mark) -> float:
-        """Depth of the measured point under a dot, from its world position."""
-        return float((self.camera_from_world[self.frame_of[mark.frame_id]] @ np.append(self.dot_world(mark), 1.0))[2])
-
     def box_gap_m(self, first: int, second: int) -> float:
         """Closest distance of two boxes as a bounded least-squares problem over one point in each."""
         boxes = [self.object_of[one].box for one in (first, second)]
