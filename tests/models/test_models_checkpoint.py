@@ -66,7 +66,7 @@ def test_the_folder_of_a_training_run_stands_for_its_checkpoint(saved, tmp_path)
     assert find_checkpoint(tmp_path / "run") == tmp_path / "run" / "checkpoint"
 
 
-@pytest.mark.parametrize("name", ["model.fusion.gate", "model.language_model.norm.weight"])
+@pytest.mark.parametrize("name", ["fusion.gate", "backbone.model.language_model.norm.weight"])
 def test_a_checkpoint_without_one_of_its_weights_is_refused(copied, name):
     weights = load_file(copied / "model.safetensors")
     weights.pop(name)
@@ -80,8 +80,8 @@ def test_a_checkpoint_with_a_weight_of_another_shape_or_a_strange_one_is_refused
     save_file({**weights, "model.extra": torch.zeros(2)}, copied / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="model.extra"):
         load_checkpoint(copied)
-    save_file({**weights, "model.fusion.gate": torch.zeros(7)}, copied / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="model.fusion.gate"):
+    save_file({**weights, "fusion.gate": torch.zeros(7)}, copied / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="fusion.gate"):
         load_checkpoint(copied)
 
 
@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_fusion_and_leaves_the_random_state_alone()
     untouched = torch.rand(3)
     torch.manual_seed(9)
     chosen = {"fusion": "mlp3d", "fusion_options": {"width": 16}, "coordinate_frame": "world"}
-    first, again, other = (with_fusion(base, seed=seed, **chosen).model.fusion.layers[0].weight for seed in (1, 1, 2))
+    first, again, other = (with_fusion(base, seed=seed, **chosen).fusion.layers[0].weight for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert torch.equal(torch.rand(3), untouched)
 

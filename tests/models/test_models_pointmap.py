@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,14 +10,14 @@ from toy_models import COLUMNS, HEIGHT, ROWS, WIDTH, camera, toy_view
 
 from sightline.errors import ConfigError
 from sightline.geometry.transforms import apply, inverse, look_at, rigid, yaw_matrix
-from sightline.models.geometry_encoders.pointmap import PointmapEncoder
+from sightline.models.geometry_encoders.pointmap import token_points
 from sightline.models.geometry_tokens import COORDINATE_FRAMES, frame_from_world
 
 TOKENS = ROWS * COLUMNS
 
 
-def encoder(min_valid_fraction: float = 0.25) -> PointmapEncoder:
-    return PointmapEncoder(rows=ROWS, columns=COLUMNS, min_valid_fraction=min_valid_fraction)
+def encoder(min_valid_fraction: float = 0.25) -> partial:
+    return partial(token_points, rows=ROWS, columns=COLUMNS, min_valid_fraction=min_valid_fraction)
 
 
 def per_token_depth(scale: int) -> np.ndarray:

@@ -118,7 +118,7 @@ def test_positions_are_those_the_model_would_find_itself(padding_side):
     """transformers computes 3-D positions from the token types; ours must be the same at every attended token."""
     checkpoint = toy_checkpoint("none")
     batch = checkpoint.processor.collate(toy_samples(checkpoint.processor, 3), padding_side=padding_side)
-    theirs, _ = checkpoint.model.model.get_rope_index(
+    theirs, _ = checkpoint.model.backbone.model.get_rope_index(
         batch.input_ids,
         mm_token_type_ids=batch.mm_token_type_ids,
         image_grid_thw=batch.image_grid_thw,
@@ -155,7 +155,7 @@ def test_placeholders_features_and_attended_positions_are_as_many():
     checkpoint = toy_checkpoint("sin3d")
     batch = checkpoint.processor.collate(toy_samples(checkpoint.processor, 3), padding_side="right")
     is_image = batch.input_ids == checkpoint.processor.image_token_id
-    features = checkpoint.model.model.get_image_features(batch.pixel_values, batch.image_grid_thw, return_dict=True).pooler_output
+    features = checkpoint.model.backbone.model.get_image_features(batch.pixel_values, batch.image_grid_thw, return_dict=True).pooler_output
     assert int(is_image.sum()) == 4 * TOKENS == sum(len(part) for part in features) == len(batch.geometry_coordinates)
     assert batch.attention_mask[is_image].all() and torch.equal(batch.mm_token_type_ids.bool(), is_image)
 

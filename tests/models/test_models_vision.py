@@ -14,7 +14,7 @@ def checkpoint():
 
 
 def features(checkpoint, pixel_values: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    return torch.cat(checkpoint.model.model.get_image_features(pixel_values, grid, return_dict=True).pooler_output)
+    return torch.cat(checkpoint.model.backbone.model.get_image_features(pixel_values, grid, return_dict=True).pooler_output)
 
 
 @torch.no_grad()
@@ -40,7 +40,7 @@ def test_images_of_unequal_grids_do_not_see_each_other(checkpoint):
 
 
 def test_the_patch_embedding_and_its_gradient_are_those_of_the_convolution(checkpoint):
-    embed = checkpoint.model.model.visual.patch_embed
+    embed = checkpoint.model.backbone.model.visual.patch_embed
     pixels = torch.randn(20, 3 * 8 * 8, generator=torch.Generator().manual_seed(1))
     slow = Qwen3VLVisionPatchEmbed.forward(embed, pixels)
     torch.testing.assert_close(embed(pixels), slow, atol=1e-5, rtol=1e-5)

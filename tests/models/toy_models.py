@@ -6,8 +6,9 @@ import torch
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import look_at
 from sightline.models.checkpoints import Checkpoint
-from sightline.models.model import PRESETS, SpatialVLForConditionalGeneration
+from sightline.models.model import PRESETS
 from sightline.models.processor import Encoded, SpatialVLProcessor
+from sightline.models.spatial_vl import SpatialVLForConditionalGeneration
 from sightline.models.tokenizer import train_tokenizer
 from sightline.samples.frames import View
 
@@ -49,7 +50,7 @@ def toy_checkpoint(fusion: str = "sin3d", *, seed: int = 0, gate: float | None =
         model = SpatialVLForConditionalGeneration(config).eval()
     if gate is not None:
         with torch.no_grad():
-            model.model.fusion.gate.fill_(gate)
+            model.fusion.gate.fill_(gate)
     processor = SpatialVLProcessor.for_config(config, tokenizer, image_width=WIDTH, image_height=HEIGHT, **options)
     return Checkpoint(model=model, processor=processor)
 

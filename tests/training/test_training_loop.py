@@ -185,7 +185,7 @@ def test_a_sample_that_is_not_a_number_stops_training_by_its_name(small, tmp_pat
 def test_weights_that_are_not_numbers_blame_the_learning_rate(small, tmp_path):
     recipe, checkpoint, data = prepared(small)
     with torch.no_grad():
-        checkpoint.model.model.language_model.norm.weight.fill_(float("nan"))
+        checkpoint.model.backbone.model.language_model.norm.weight.fill_(float("nan"))
     with pytest.raises(ModelError, match="and more .every sample of the batch: lower optimiser.learning_rate"):
         fit(checkpoint, data, recipe, tmp_path, made_from="x", resume=False)
 
@@ -301,4 +301,4 @@ def test_a_run_may_start_from_another_runs_checkpoint_with_a_fusion(small, tmp_p
     old, new = weights_of(tmp_path / "base"), checkpoint.model.state_dict()
     assert all(torch.equal(new[name], weight) for name, weight in old.items())
     train(recipe, tmp_path / "fused")
-    assert float(weights_of(tmp_path / "fused")["model.fusion.gate"].abs().mean()) > 0.0
+    assert float(weights_of(tmp_path / "fused")["fusion.gate"].abs().mean()) > 0.0

@@ -33,7 +33,7 @@ class Answerer:
     @property
     def needs_depth(self) -> bool:
         """Whether replies depend on the geometry of the views."""
-        return not self.processor.is_blind and self.model.model.fusion.needs_geometry
+        return not self.processor.is_blind and self.model.config.has_encoder
 
     def answer(
         self, samples: Sequence[Sample], *, store: Path, batch_size: int = 32, on_progress: Callable[[int], None] | None = None
@@ -60,7 +60,7 @@ class Answerer:
     def reply_to(self, encoded: Sequence[Encoded], sample_ids: Sequence[str]) -> list[Reply]:
         """Left-padded greedy decoding to the end of the turn."""
         longest = max(len(sample.input_ids) for sample in encoded) + self.max_new_tokens
-        limit = self.model.config.text_config.max_position_embeddings
+        limit = self.model.config.get_text_config().max_position_embeddings
         if longest > limit:
             raise ModelError(
                 f"expected at most {limit} tokens with the reply, found {longest}; show fewer images or ask a shorter question"

@@ -14,8 +14,8 @@ from transformers.utils import logging as transformers_logging
 
 from sightline.errors import ModelError
 from sightline.files import replacing_folder
-from sightline.models.model import SpatialVLForConditionalGeneration
 from sightline.models.processor import SpatialVLProcessor
+from sightline.models.spatial_vl import SpatialVLForConditionalGeneration
 
 NEEDED = ("config.json", "model.safetensors", "processor_config.json", "tokenizer.json")
 

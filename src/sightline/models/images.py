@@ -1,8 +1,11 @@
-"""Images as the vision tower wants them: normalised and cut into patches in merge-window order, in NumPy."""
+"""Images as the vision tower wants them: cut into patches in merge-window order and normalised; and back."""
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from sightline.arrays import expect
+from sightline.models.backbones.backbone import VisionGrid
 
 MEAN, STD = 0.5, 0.5  # per channel, as in Qwen3-VL's released image processor
 
@@ -27,3 +30,22 @@ def normalised(patches: np.ndarray, *, patch_size: int, temporal_patch_size: int
 
 
 _TABLE = ((np.arange(256, dtype=np.float32) * np.float32(1.0 / 255.0)) - np.float32(MEAN)) / np.float32(STD)
+
+
+def images_of(pixel_values: Tensor, grid_thw: Tensor, grid: VisionGrid, *, first_only: bool) -> tuple[Tensor, ...]:
+    """The views behind flat normalised patches, `(3, H, W)` each, in [0, 1].
+
+    A temporal patch holds `grid.temporal_patch` frames of a video; of a still image it holds copies, of which `first_only` takes one.
+    """
+    side, merge, frames = grid.patch_px, grid.merge, grid.temporal_patch
+    mean = torch.tensor(grid.mean, device=pixel_values.device)[:, None, None]
+    std = torch.tensor(grid.std, device=pixel_values.device)[:, None, None]
+    found, start = [], 0
+    for steps, rows, columns in grid_thw.tolist():
+        part = pixel_values[start : start + steps * rows * columns]
+        start += steps * rows * columns
+        cut = part.view(steps, rows // merge, columns // merge, merge, merge, 3, frames, side, side)
+        whole = cut.permute(0, 6, 5, 1, 3, 7, 2, 4, 8).reshape(steps, frames, 3, rows * side, columns * side)
+        kept = whole[:, 0] if first_only else whole.flatten(0, 1)
+        found.extend(kept.float() * std + mean)
+    return tuple(found)

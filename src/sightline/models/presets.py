@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from sightline.models.model import SpatialVLConfig
+from sightline.models.config import SpatialVLConfig
 from sightline.models.tokenizer import IMAGE, VIDEO, VISION_END, VISION_START
 
 INITIAL_STD = 0.05  # of weights: at a width of 128 the usual 0.02 makes every signal fainter than its norm layers expect
@@ -57,36 +57,40 @@ def _config(
     half = text["head_dim"] // 2
     initial = {"initializer_range": INITIAL_STD}
     return SpatialVLConfig(
-        vision_config={
-            "spatial_merge_size": 2,
-            **vision,
-            **initial,
-            "temporal_patch_size": 1,  # single images: a second, equal frame would only double the work
-            "out_hidden_size": text["hidden_size"],
-            "deepstack_visual_indexes": [],
-        },
-        text_config={
-            **text,
-            **initial,
-            "vocab_size": len(tokenizer),
-            "num_key_value_heads": text["num_attention_heads"],
-            "max_position_embeddings": 2048,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 10000.0,
-                "mrope_section": [half - 2 * (half // 3), half // 3, half // 3],
-                "mrope_interleaved": True,
+        backbone="qwen3_vl",
+        backbone_config={
+            "model_type": "qwen3_vl",
+            "vision_config": {
+                "spatial_merge_size": 2,
+                **vision,
+                **initial,
+                "temporal_patch_size": 1,  # single images: a second, equal frame would only double the work
+                "out_hidden_size": text["hidden_size"],
+                "deepstack_visual_indexes": [],
             },
-            "pad_token_id": tokenizer.pad_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
+            "text_config": {
+                **text,
+                **initial,
+                "vocab_size": len(tokenizer),
+                "num_key_value_heads": text["num_attention_heads"],
+                "max_position_embeddings": 2048,
+                "rope_parameters": {
+                    "rope_type": "default",
+                    "rope_theta": 10000.0,
+                    "mrope_section": [half - 2 * (half // 3), half // 3, half // 3],
+                    "mrope_interleaved": True,
+                },
+                "pad_token_id": tokenizer.pad_token_id,
+                "eos_token_id": tokenizer.eos_token_id,
+                "tie_word_embeddings": True,
+            },
+            **initial,
+            "image_token_id": tokenizer.convert_tokens_to_ids(IMAGE),
+            "video_token_id": tokenizer.convert_tokens_to_ids(VIDEO),
+            "vision_start_token_id": tokenizer.convert_tokens_to_ids(VISION_START),
+            "vision_end_token_id": tokenizer.convert_tokens_to_ids(VISION_END),
             "tie_word_embeddings": True,
         },
-        **initial,
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
-        video_token_id=tokenizer.convert_tokens_to_ids(VIDEO),
-        vision_start_token_id=tokenizer.convert_tokens_to_ids(VISION_START),
-        vision_end_token_id=tokenizer.convert_tokens_to_ids(VISION_END),
-        tie_word_embeddings=True,
         fusion=fusion,
         fusion_options=dict(fusion_options),
         coordinate_frame=coordinate_frame,

@@ -13,9 +13,11 @@ from transformers import AutoProcessor, BatchFeature, ProcessorMixin
 
 from sightline.errors import DataError, ModelError
 from sightline.geometry.transforms import apply
+from sightline.models.config import SpatialVLConfig
+from sightline.models.geometry_encoders.pointmap import token_points
 from sightline.models.geometry_tokens import FIRST_CAMERA, frame_from_world
 from sightline.models.images import normalised, patches_of
-from sightline.models.model import ENCODERS, IGNORED, SpatialVLConfig
+from sightline.models.model import IGNORED
 from sightline.models.tokenizer import IMAGE, TURN_END, TURN_START, VISION_END, VISION_START
 from sightline.questions.question import MARK_COLOURS
 from sightline.samples.frames import View
@@ -98,18 +100,17 @@ class SpatialVLProcessor(ProcessorMixin):
         self.geometry_encoder, self.coordinate_frame, self.min_valid_fraction = geometry_encoder, coordinate_frame, min_valid_fraction
         self.max_tokens = max_tokens
         self.is_blind = is_blind  # a model that is shown no image at all, the baseline that reads only the question
-        self._points = ENCODERS[geometry_encoder](rows=self.rows, columns=self.columns, min_valid_fraction=min_valid_fraction)
         self._user_ids = lru_cache(maxsize=65536)(self._split_ids)
 
     @classmethod
     def for_config(cls, config: SpatialVLConfig, tokenizer: Any, **options: Any) -> "SpatialVLProcessor":
         """The processor that fits a model's patches and coordinate frame."""
-        vision = config.vision_config
+        grid = config.vision_grid
         return cls(
             tokenizer=tokenizer,
-            patch_size=vision.patch_size,
-            merge_size=vision.spatial_merge_size,
-            temporal_patch_size=vision.temporal_patch_size,
+            patch_size=grid.patch_px,
+            merge_size=grid.merge,
+            temporal_patch_size=grid.temporal_patch,
             geometry_encoder=config.geometry_encoder,
             coordinate_frame=config.coordinate_frame,
             **options,
@@ -131,7 +132,7 @@ class SpatialVLProcessor(ProcessorMixin):
 
     def view_points(self, view: View) -> tuple[np.ndarray, np.ndarray]:
         """World points `(n, 3)` of a view's tokens and their validity: the part of `encode` worth keeping per frame."""
-        return self._points(view)
+        return token_points(view, rows=self.rows, columns=self.columns, min_valid_fraction=self.min_valid_fraction)
 
     def view_patches(self, view: View) -> np.ndarray:
         """uint8 patches of a view; ModelError for an image of another size than the model's."""

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from sightline.models.model import SpatialVLForConditionalGeneration
+from sightline.models.spatial_vl import SpatialVLForConditionalGeneration
 from sightline.training.recipe import OptimiserRecipe
 
 

@@ -17,9 +17,10 @@ from sightline.errors import DataError, ModelError
 from sightline.execution.progress import counting
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished
 from sightline.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, with_fusion
-from sightline.models.model import FUSIONS, PRESETS, SpatialVLForConditionalGeneration
+from sightline.models.model import FUSIONS, PRESETS
 from sightline.models.processor import SpatialVLProcessor
 from sightline.models.sample_encoder import SampleEncoder
+from sightline.models.spatial_vl import SpatialVLForConditionalGeneration
 from sightline.models.tokenizer import train_tokenizer
 from sightline.samples.benchmark_guard import refuse_guarded
 from sightline.samples.sample import Sample
@@ -282,11 +283,10 @@ def _culprits(learner: nn.Module, processor: SpatialVLProcessor, data: TrainingD
 def _save(
     out: Path, checkpoint: Checkpoint, optimiser: torch.optim.Optimizer, update: int, seconds: float, *, made_from: str, keep_last: int
 ) -> None:
-    model = checkpoint.model
-    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    weights = {weight.data_ptr(): (name, weight) for name, weight in reversed(checkpoint.model.state_dict().items())}  # tied ones once
     state = TrainingState(
         update=update,
-        weights={name: weight for name, weight in model.state_dict().items() if name not in tied},
+        weights=dict(reversed(weights.values())),
         optimiser=optimiser.state_dict(),
         torch_rng=torch.get_rng_state(),
         seconds=seconds,

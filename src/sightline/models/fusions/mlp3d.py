@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from sightline.config import build, config
 from sightline.errors import ConfigError
 from sightline.models.fusions.gated import GatedFusion
+from sightline.models.model import Sizes
 
 
 @config
@@ -23,13 +24,13 @@ class Mlp3d(GatedFusion):
 
     name: ClassVar[str] = "mlp3d"
 
-    def __init__(self, hidden_size: int, options: Mapping[str, Any]):
-        super().__init__(hidden_size, options)
+    def __init__(self, sizes: Sizes, options: Mapping[str, Any]):
+        super().__init__(sizes, options)
         chosen = build(Mlp3dOptions, options, where="fusion 'mlp3d'")
         if not chosen.scale_m > 0 or chosen.width < 1:
             raise ConfigError(f"fusion 'mlp3d': expected scale_m > 0 and width >= 1, found {chosen}")
         self.options = chosen
-        self.layers = nn.Sequential(nn.Linear(3, chosen.width), nn.GELU(), nn.Linear(chosen.width, hidden_size))
+        self.layers = nn.Sequential(nn.Linear(3, chosen.width), nn.GELU(), nn.Linear(chosen.width, sizes.hidden_size))
 
     def code(self, coordinates_m: Tensor) -> Tensor:
         return self.layers(coordinates_m / self.options.scale_m)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sightline.config import build, config
 from sightline.errors import ConfigError
 from sightline.models.fusions.gated import GatedFusion
+from sightline.models.model import Sizes
 
 
 @config
@@ -26,13 +27,13 @@ class Sin3d(GatedFusion):
 
     name: ClassVar[str] = "sin3d"
 
-    def __init__(self, hidden_size: int, options: Mapping[str, Any]):
-        super().__init__(hidden_size, options)
+    def __init__(self, sizes: Sizes, options: Mapping[str, Any]):
+        super().__init__(sizes, options)
         chosen = build(Sin3dOptions, options, where="fusion 'sin3d'")
         if not 0 < chosen.min_wavelength_m < chosen.max_wavelength_m or chosen.num_wavelengths < 2:
             raise ConfigError(f"fusion 'sin3d': expected 0 < min_wavelength_m < max_wavelength_m and two or more of them, found {chosen}")
         self.options = chosen
-        self.projection = nn.Linear(6 * chosen.num_wavelengths, hidden_size)
+        self.projection = nn.Linear(6 * chosen.num_wavelengths, sizes.hidden_size)
 
     def phases_rad_per_m(self, like: Tensor) -> Tensor:
         """`(F,)` angular wave numbers, longest wave first. Computed, not stored: a buffer would be lost or rounded on the way to disk."""

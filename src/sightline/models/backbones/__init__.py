@@ -1,0 +1,1 @@
+"""The vision-language and language models that geometry is brought to."""
