@@ -24,7 +24,7 @@ from sightline.geometry.transforms import apply
 from sightline.models.model import GeometryTokens, Views
 from sightline.samples.frames import View
 
-PIXELS_AT_ONCE = 2**22  # depth pixels that a batch's sums hold in double precision at a time, 13 views of 640x480: about 90 MB
+PIXELS_AT_ONCE = 2**21  # depth pixels that a batch's sums hold in double precision at a time, 6 views of 640x480
 EDGE_CELLS = 1e-4  # a pixel centre on the edge of two cells is in the second, however the last bits are rounded
 
 
@@ -125,7 +125,7 @@ def token_points_of(
 
 
 def _along(pixels: int, depth: Tensor, shown: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """One axis of V images: each depth pixel's ray slope `(V, n)` and in which cell of the shown image it lands, `(V, n, cells)` of 0 and 1.
+    """One axis of V images: ray slopes of the depth pixels `(V, n)`, and in which cell of the shown image each is, `(V, n, cells)` of 0, 1.
 
     `depth` and `shown (V, 3)` are focal length, principal point and size in pixels.
     """
