@@ -1,8 +1,7 @@
 """A model and its processor on disk: one folder in the layout of transformers, complete or refused."""
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from sightline.errors import ModelError
 from sightline.files import replacing_folder
 from sightline.models.processor import SpatialVLProcessor
+from sightline.models.quiet import quiet
 from sightline.models.spatial_vl import SpatialVLForConditionalGeneration
 
 NEEDED = ("config.json", "model.safetensors", "processor_config.json", "tokenizer.json")
@@ -34,8 +33,9 @@ class Checkpoint:
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write model, processor and tokenizer; the folder appears complete or not at all."""
-    with _quiet(), replacing_folder(folder) as beside:
-        checkpoint.model.save_pretrained(beside)
+    with quiet(), replacing_folder(folder) as beside:
+        # Under our own names; else transformers writes some under those that the backbone's older releases had.
+        checkpoint.model.save_pretrained(beside, save_original_format=False)
         checkpoint.processor.save_pretrained(beside)
 
 
@@ -54,7 +54,7 @@ def find_checkpoint(folder: Path) -> Path:
 def load_checkpoint(folder: Path, *, device: str = "cpu") -> Checkpoint:
     """Model (in evaluation mode) and processor. Raises ModelError for a missing, incomplete or foreign checkpoint."""
     place = find_checkpoint(folder)
-    with _quiet():
+    with quiet():
         try:
             # Mismatches are refused below, by name; transformers would refuse them without.
             model, report = AutoModelForImageTextToText.from_pretrained(place, output_loading_info=True, ignore_mismatched_sizes=True)
@@ -93,17 +93,3 @@ def with_fusion(
     if foreign:
         raise ModelError(f"expected every weight but the fusion's in the checkpoint, {len(foreign)} do not fit, {foreign[0]} first")
     return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """transformers draws progress bars for files of any size, and tables of weights that are refused here in one line."""
-    was_on, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if was_on:
-            transformers_logging.enable_progress_bar()
