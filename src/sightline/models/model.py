@@ -129,6 +129,9 @@ FUSIONS: Catalog[type[nn.Module]] = Catalog(
         "none": "sightline.models.fusions.none:NoFusion",
         "sin3d": "sightline.models.fusions.sin3d:Sin3d",
         "mlp3d": "sightline.models.fusions.mlp3d:Mlp3d",
+        "add": "sightline.models.fusions.add:Add",
+        "cross": "sightline.models.fusions.cross:Cross",
+        "perceiver": "sightline.models.fusions.perceiver:Perceiver",
     },
 )
 ENCODERS: Catalog[type[nn.Module]] = Catalog(
