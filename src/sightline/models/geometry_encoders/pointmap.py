@@ -102,14 +102,13 @@ def token_points_of(
 ) -> tuple[Tensor, Tensor]:
     """Points `(V, rows * columns, 3)` float32 and which are valid, of V views of one grid: `token_points` for a batch, on any device.
 
-    `depth_m (V, h, w)` may be padded on the right and below of the sizes in `depth_intrinsics (V, 6)`; so may be no more than padding.
+    `depth_m (V, h, w)` may be padded on the right and below of the sizes in `depth_intrinsics (V, 6)`.
     """
     ray_x, in_column = _along(depth_m.shape[2], depth_intrinsics[:, 0::2], intrinsics[:, 0::2], columns)
     ray_y, in_row = _along(depth_m.shape[1], depth_intrinsics[:, 1::2], intrinsics[:, 1::2], rows)
     is_read = torch.isfinite(depth_m) & (depth_m > 0)
-    by_column = torch.where(is_read, depth_m, 0.0).double() @ torch.cat(
-        [in_column, in_column * ray_x[..., None]], dim=2
-    )  # (V, h, 2 columns)
+    z_m = torch.where(is_read, depth_m, 0.0).double()
+    by_column = z_m @ torch.cat([in_column, in_column * ray_x[..., None]], dim=2)  # (V, h, 2 columns)
     by_row = in_row.transpose(1, 2)
     sum_z, sum_xz = (by_row @ by_column).split(columns, dim=2)
     sum_yz = (by_row * ray_y[:, None]) @ by_column[..., :columns]
