@@ -24,7 +24,7 @@ from sightline.errors import ModelError
 from sightline.models.feature_cache import EncoderIdentity, FeatureCache, FeatureKey
 from sightline.models.feature_entries import ViewFeatures
 from sightline.models.model import GeometryTokens, Views
-from sightline.models.view_inputs import VIEW_NAMES, ViewInputs, take_views, views_of
+from sightline.models.view_inputs import GEOMETRY_NAMES, VIEW_NAMES, ViewInputs, take_views, views_of
 
 if TYPE_CHECKING:
     from sightline.models.config import SpatialVLConfig
@@ -85,7 +85,8 @@ class CachedEncoder:
     def with_features(self, config: "SpatialVLConfig", batch: Mapping[str, Any], shown: Sequence[Shown]) -> dict[str, Any]:
         """Model inputs with the geometry that the encoder gives for their views: where a training loop plugs the cache in.
 
-        On the device of the inputs; best called before they leave the host, where hashing pixels waits for nothing.
+        On the device of the inputs; best called before they leave the host, where hashing pixels waits for nothing. Geometry that was
+        among the inputs is replaced.
         """
         found = take_views(dict(batch), has_vision=config.backbone_kind.has_vision).views
         if found is None:
@@ -111,7 +112,8 @@ class CachedEncoder:
             "geometry_valid": geometry.is_valid,
             "geometry_grid_hw": geometry.grid_hw,
         }
-        return {**batch, **{name: tensor for name, tensor in given.items() if tensor is not None}}
+        others = {name: value for name, value in batch.items() if name not in GEOMETRY_NAMES}
+        return {**others, **{name: tensor for name, tensor in given.items() if tensor is not None}}
 
     def _found(
         self,

@@ -68,7 +68,8 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
             for module in self.modules():
                 parameters = list(module.parameters())
                 if parameters and not any(parameter.requires_grad for parameter in parameters):
-                    module.training = False
+                    for part in module.modules():  # dropout has no parameters of its own
+                        part.training = False
         return self
 
     def get_input_embeddings(self) -> nn.Module:
