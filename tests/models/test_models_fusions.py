@@ -203,3 +203,20 @@ def test_sine_codes_repeat_after_one_wavelength_and_have_unit_power():
     torch.testing.assert_close(fusion.waves(points + 8.0), waves, rtol=0, atol=2e-4)
     assert (fusion.waves(points + 4.0) - waves).abs().max() > 1.0
     assert waves.square().mean() == pytest.approx(1.0, abs=1e-3)  # sine and cosine squared of each phase, times two
+
+
+@pytest.mark.parametrize("way", ["weights", "autocast"])
+def test_half_precision_rounds_the_code_and_not_the_metres(gated, way):
+    fusion = made(gated, gate=1.0)
+    coordinates = 4.0 * torch.rand(200, 3, generator=torch.Generator().manual_seed(3))
+    coordinates[1:3] = coordinates[0] + torch.tensor([[0.005, 0.0, 0.0], [0.0, 0.0, 0.005]])  # less than bfloat16 tells apart at 4 m
+    with torch.no_grad():
+        exact = fusion.code(coordinates)
+        if way == "weights":
+            half = fusion.to(torch.bfloat16).code(coordinates)
+        else:
+            with torch.autocast("cpu", torch.bfloat16):
+                half = fusion.code(coordinates)
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - exact).abs().max() < 0.03 * exact.abs().max()
+    assert (half[1:3] != half[0]).any(dim=1).all()

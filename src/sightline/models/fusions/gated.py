@@ -23,7 +23,7 @@ class GatedFusion(nn.Module):
         self.gate = nn.Parameter(torch.zeros(sizes.hidden_size))
 
     def code(self, coordinates_m: Tensor) -> Tensor:
-        """`(N, 3)` metres to `(N, D)` of unit-sized channels."""
+        """`(N, 3)` metres, in single precision or better, to `(N, D)` of unit-sized channels."""
         raise NotImplementedError
 
     def forward(self, visual: VisualTokens, geometry: GeometryTokens | None) -> Tensor:
@@ -31,11 +31,12 @@ class GatedFusion(nn.Module):
         geometry = expect_same_grid(self.name, visual, geometry)
         tokens = visual.tokens
         is_valid = geometry.is_valid[:, None]
-        # Replaced before coding, not after: a NaN times zero is still a NaN, in the value and in the gradient.
-        coordinates_m = torch.where(is_valid, geometry.coordinates_m.to(tokens.dtype), 0.0)
+        # Replaced before coding, not after: a NaN times zero is still a NaN, in the value and in the gradient. Never rounded to the
+        # tokens' precision: bfloat16 metres are off by centimetres across a room, a whole turn of the shortest wave.
+        coordinates_m = torch.where(is_valid, geometry.coordinates_m, 0.0)
         # In units of the visual token's own size, so that a gate of 1 means as much geometry as appearance in any model.
         size = tokens.detach().float().pow(2).mean(dim=-1, keepdim=True).sqrt().to(tokens.dtype)
-        return tokens + torch.where(is_valid, size * self.gate * self.code(coordinates_m), 0.0)
+        return tokens + torch.where(is_valid, size * self.gate * self.code(coordinates_m).to(tokens.dtype), 0.0)
 
     def reset(self) -> None:
         init.zeros_(self.gate)

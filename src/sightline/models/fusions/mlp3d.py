@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from sightline.config import build, config
@@ -33,4 +34,11 @@ class Mlp3d(GatedFusion):
         self.layers = nn.Sequential(nn.Linear(3, chosen.width), nn.GELU(), nn.Linear(chosen.width, sizes.hidden_size))
 
     def code(self, coordinates_m: Tensor) -> Tensor:
-        return self.layers(coordinates_m / self.options.scale_m)
+        first, *others = self.layers
+        scaled = coordinates_m / self.options.scale_m
+        with torch.autocast(scaled.device.type, enabled=False):  # three exact numbers in; what comes out may be rounded as the rest is
+            hidden = nn.functional.linear(scaled, first.weight.to(scaled.dtype), first.bias.to(scaled.dtype))
+        hidden = hidden.to(first.weight.dtype)
+        for layer in others:
+            hidden = layer(hidden)
+        return hidden

@@ -48,4 +48,4 @@ class Sin3d(GatedFusion):
         return math.sqrt(2.0) * torch.cat([phases.sin(), phases.cos()], dim=-1).flatten(1)
 
     def code(self, coordinates_m: Tensor) -> Tensor:
-        return self.projection(self.waves(coordinates_m))
+        return self.projection(self.waves(coordinates_m).to(self.projection.weight.dtype))
