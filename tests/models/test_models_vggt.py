@@ -251,14 +251,29 @@ def test_the_aggregator_compiles_into_one_graph():
         assert compiled(images)[0].sub(vggt.aggregator(images)[0]).abs().max() <= CLOSE
 
 
-def test_initialised_parameters_are_finite_and_the_same_for_the_same_seed():
-    torch.manual_seed(3)
-    first = Vggt(VggtOptions(**EVERYTHING)).state_dict()
-    torch.manual_seed(3)
-    second = Vggt(VggtOptions(**EVERYTHING)).state_dict()
-    assert all(torch.isfinite(tensor).all() and torch.equal(tensor, second[name]) for name, tensor in first.items())
-    assert first["aggregator.frame_blocks.0.ls1.gamma"].unique().tolist() == pytest.approx([0.01])
-    assert first["aggregator.patch_embed.blocks.0.ls1.gamma"].unique().tolist() == [1.0]
+def test_initialised_parameters_follow_from_the_seed_and_replace_whatever_was_there():
+    found = []
+    for _ in range(2):
+        vggt = Vggt(VggtOptions(**EVERYTHING))
+        with torch.no_grad():
+            for parameter in vggt.parameters():
+                parameter.fill_(math.nan)
+        torch.manual_seed(3)
+        vggt.initialise()
+        found.append(vggt.state_dict())
+    assert all(torch.isfinite(tensor).all() and torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
+    assert found[0]["aggregator.frame_blocks.0.ls1.gamma"].unique().tolist() == pytest.approx([0.01])
+    assert found[0]["aggregator.patch_embed.blocks.0.ls1.gamma"].unique().tolist() == [1.0]
+
+
+def test_fp32_weights_under_autocast_give_the_tokens_to_a_few_bits_and_exact_heads(vggt):
+    images = images_of(1, 2, 28, 42)
+    with torch.no_grad():
+        exact = vggt(images)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            out = vggt(images)
+    assert out.depth.values.dtype == out.pose_encoding.dtype == torch.float32
+    assert out.tokens[-1].float().sub(exact.tokens[-1]).norm() / exact.tokens[-1].norm() < 2e-2
 
 
 def test_a_camera_that_looks_along_x_from_a_known_place_is_read_from_its_numbers():

@@ -62,7 +62,7 @@ class VggtEncoder(nn.Module):
 
     def reset(self) -> None:
         """Initialise the parameters, leaving loaded ones as they are."""
-        self.vggt.reset()
+        self.vggt.initialise()
 
     def forward(self, views: Views) -> GeometryTokens:
         """Features in the order of the views. All tokens are valid. Raises ModelError for frames of one sample that differ in size."""

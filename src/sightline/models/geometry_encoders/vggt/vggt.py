@@ -29,7 +29,10 @@ class VggtOutput:
 
 
 class Vggt(nn.Module):
-    """The aggregator and the heads that the options ask for, with the names of the published weights."""
+    """The aggregator and the heads that the options ask for, with the names of the published weights.
+
+    Parameters start as torch makes them, tokens at zero: load weights, or `initialise` (loading spares the random numbers).
+    """
 
     def __init__(self, options: VggtOptions):
         super().__init__()
@@ -46,7 +49,6 @@ class Vggt(nn.Module):
                     channels, kind=kind, patch_size=options.patch_size, features=options.dense_features, widths=options.dense_channels
                 )
                 self.add_module(f"{kind}_head", head)
-        self.reset()
 
     def forward(self, images: Tensor) -> VggtOutput:
         """Images `(B, S, 3, height, width)` in [0, 1]. Heads run in float32 whatever the aggregator's dtype. Raises ModelError."""
@@ -79,11 +81,11 @@ class Vggt(nn.Module):
                 )
 
     @torch.no_grad()
-    def reset(self) -> None:
+    def initialise(self) -> None:
         """Initialise every parameter as before training, leaving loaded ones as they are."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-                init.trunc_normal_(module.weight, std=INITIAL_STD)
+                init.normal_(module.weight, std=INITIAL_STD)
                 if module.bias is not None:
                     init.zeros_(module.bias)
             elif isinstance(module, nn.LayerNorm):
@@ -92,7 +94,7 @@ class Vggt(nn.Module):
             elif isinstance(module, LayerScale):
                 init.constant_(module.gamma, module.initial)
             elif isinstance(module, DinoV2):
-                init.trunc_normal_(module.pos_embed, std=INITIAL_STD)
+                init.normal_(module.pos_embed, std=INITIAL_STD)
                 for token in (module.cls_token, module.register_tokens):
                     init.normal_(token, std=TOKEN_STD)
                 init.zeros_(module.mask_token)
