@@ -13,7 +13,7 @@ from sightline.errors import DataError, ModelError
 from sightline.inference.generate import ASKED, Answerer
 from sightline.inference.replies import Reply, read_replies, write_replies
 from sightline.models.checkpoints import Checkpoint
-from sightline.models.processor import Encoded
+from sightline.models.encoded import Encoded
 from sightline.samples.frames import load_views
 from sightline.training.trainer import train
 

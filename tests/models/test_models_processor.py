@@ -222,7 +222,8 @@ def test_an_image_of_another_size_is_refused_and_a_plain_picture_is_resized():
     ours = processor()
     with pytest.raises(ModelError, match="frame 000000: expected an image of 64x48, found 60x48"):
         ours.view_patches(replace(toy_view(0), rgb=np.zeros((48, 60, 3), np.uint8)))
-    assert ours.plain_view(np.zeros((100, 30, 3), np.uint8)).rgb.shape == (HEIGHT, WIDTH, 3)
+    picture = np.zeros((100, 30, 3), np.uint8)
+    assert ours(images=[[picture]], text=["How far?"])["image_grid_thw"].tolist() == [[1, 2 * ROWS, 2 * COLUMNS]]
     with pytest.raises(ModelError, match="multiples of 16 pixels, found 60x48"):
         SpatialVLProcessor(tokenizer=ours.tokenizer, image_width=60, image_height=48)
 

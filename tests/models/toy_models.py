@@ -6,8 +6,9 @@ import torch
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.transforms import look_at
 from sightline.models.checkpoints import Checkpoint
+from sightline.models.encoded import Encoded
 from sightline.models.model import PRESETS
-from sightline.models.processor import Encoded, SpatialVLProcessor
+from sightline.models.processor import SpatialVLProcessor
 from sightline.models.spatial_vl import SpatialVLForConditionalGeneration
 from sightline.models.tokenizer import train_tokenizer
 from sightline.samples.frames import View

@@ -9,7 +9,7 @@ import torch
 from sightline.errors import ModelError
 from sightline.inference.replies import Reply
 from sightline.models.checkpoints import Checkpoint, load_checkpoint
-from sightline.models.processor import Encoded
+from sightline.models.encoded import Encoded
 from sightline.models.sample_encoder import SampleEncoder
 from sightline.samples.frames import View
 from sightline.samples.sample import Sample
@@ -33,7 +33,7 @@ class Answerer:
     @property
     def needs_depth(self) -> bool:
         """Whether replies depend on the geometry of the views."""
-        return not self.processor.is_blind and self.model.config.has_encoder
+        return self.processor.needs_depth and self.model.config.has_encoder
 
     def answer(
         self, samples: Sequence[Sample], *, store: Path, batch_size: int = 32, on_progress: Callable[[int], None] | None = None

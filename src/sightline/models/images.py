@@ -1,13 +1,14 @@
 """Images as the vision tower wants them: cut into patches in merge-window order and normalised; and back."""
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from sightline.arrays import expect
-from sightline.models.backbones.backbone import VisionGrid
-
-MEAN, STD = 0.5, 0.5  # per channel, as in Qwen3-VL's released image processor
+from sightline.models.backbones.backbone import HALF_MEAN, HALF_STD, VisionGrid
 
 
 def patches_of(rgb: np.ndarray, *, patch_size: int, merge_size: int) -> np.ndarray:
@@ -20,16 +21,46 @@ def patches_of(rgb: np.ndarray, *, patch_size: int, merge_size: int) -> np.ndarr
     return cut.transpose(0, 3, 1, 4, 6, 2, 5).reshape(rows * columns * merge_size**2, 3 * patch_size**2)
 
 
-def normalised(patches: np.ndarray, *, patch_size: int, temporal_patch_size: int) -> np.ndarray:
-    """Float32 pixel values of uint8 patches; a still image fills every frame of a temporal patch."""
-    values = _TABLE[patches]
-    if temporal_patch_size == 1:
+def normalised(
+    patches: np.ndarray,
+    *,
+    patch_size: int,
+    temporal_patch_size: int,
+    mean: Sequence[float] = HALF_MEAN,
+    std: Sequence[float] = HALF_STD,
+    is_video: bool = False,
+) -> np.ndarray:
+    """Float32 pixel values of uint8 patches. A still image fills every frame of a temporal patch; those of a video are left to `paired`."""
+    values = _values(patches, tuple(mean), tuple(std))
+    if temporal_patch_size == 1 or is_video:
         return values
     by_channel = values.reshape(len(values), 3, 1, patch_size**2)
     return np.broadcast_to(by_channel, (len(values), 3, temporal_patch_size, patch_size**2)).reshape(len(values), -1)
 
 
-_TABLE = ((np.arange(256, dtype=np.float32) * np.float32(1.0 / 255.0)) - np.float32(MEAN)) / np.float32(STD)
+def paired(values: np.ndarray, *, frames: int, temporal_patch_size: int) -> np.ndarray:
+    """Patches of a clip's frames `(frames p, 3 pixels)` as patches of its steps `(steps p, 3 T pixels)`, T frames to a step."""
+    pixels = values.shape[1] // 3
+    by_frame = values.reshape(frames // temporal_patch_size, temporal_patch_size, -1, 3, pixels)
+    return by_frame.transpose(0, 2, 3, 1, 4).reshape(-1, 3 * temporal_patch_size * pixels)
+
+
+def _values(patches: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+    """By table, since there are but 256 different pixels of a channel."""
+    tables = _tables(mean, std)
+    if len(set(mean)) == len(set(std)) == 1:
+        return tables[0][patches]
+    by_channel = patches.reshape(len(patches), 3, -1)
+    values = np.empty(by_channel.shape, np.float32)
+    for channel in range(3):
+        values[:, channel] = tables[channel][by_channel[:, channel]]
+    return values.reshape(patches.shape)
+
+
+@lru_cache(maxsize=16)
+def _tables(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[np.ndarray, ...]:
+    shares = np.arange(256, dtype=np.float32) * np.float32(1.0 / 255.0)
+    return tuple((shares - np.float32(middle)) / np.float32(spread) for middle, spread in zip(mean, std, strict=True))
 
 
 def images_of(pixel_values: Tensor, grid_thw: Tensor, grid: VisionGrid, *, first_only: bool) -> tuple[Tensor, ...]:

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.models.processor import Encoded, SpatialVLProcessor
+from sightline.models.encoded import Encoded, ShownView
+from sightline.models.processor import SpatialVLProcessor
+from sightline.models.processor_options import HOST
 from sightline.questions.question import MARK_COLOURS
-from sightline.samples.frames import View, load_views, shared_cache
+from sightline.samples.frames import View, load_framed, place_in, shared_cache
 from sightline.samples.sample import Sample
+
+Points = tuple[np.ndarray, np.ndarray]
 
 
 class SampleEncoder:
@@ -16,7 +20,7 @@ class SampleEncoder:
     def __init__(self, processor: SpatialVLProcessor, *, store: Path):
         self.processor = processor
         self.store = store
-        self._points: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._points: dict[tuple[str, str], list[Points]] = {}
 
     def encode(self, sample: Sample, *, with_answer: bool) -> Encoded:
         """Raises DataError or ModelError naming the sample: a typed placeholder, too many tokens, a missing frame."""
@@ -24,27 +28,38 @@ class SampleEncoder:
         if self.processor.is_blind:
             return self.processor.encode(sample.prompt, (), answer=answer, where=sample.sample_id)
         is_known = all((sample.scan_id, frame_id) in self._points for frame_id in sample.frame_ids)
-        width, height = self.processor.image_width, self.processor.image_height
-        views = load_views(sample, store=self.store, width=width, height=height, with_depth=not is_known)
-        points = [self._points_of(sample.scan_id, view) for view in views]
-        patches = [self.processor.view_patches(view) for view in views]
-        first = views[0].world_from_camera
-        dots = np.concatenate([self._dots(sample, view) for view in views])
-        return self.processor.encode_parts(sample.prompt, patches, points, first, answer=answer, where=sample.sample_id, dots=dots)
+        with_depth = self.processor.sends_cameras or (self.processor.geometry_on == HOST and not is_known)
+        images = load_framed(sample, store=self.store, framings=self.processor.framings, with_depth=with_depth)
+        shown = [self._shown(sample, views) for views in images]
+        return self.processor.encode_shown(sample.prompt, shown, answer=answer, where=sample.sample_id)
 
-    def _dots(self, sample: Sample, view: View) -> np.ndarray:
-        """Which token of a view holds the centre of which dot, `(n,)`; see `Encoded.dots`."""
-        rows, columns = self.processor.rows, self.processor.columns
-        stored = shared_cache().frame(self.store, sample.scan_id, view.frame_id).intrinsics
-        dots = np.zeros((rows, columns), np.int8)
-        for mark in sample.marks:
-            if mark.frame_id == view.frame_id:
-                row, column = int((mark.v_px + 0.5) / stored.height * rows), int((mark.u_px + 0.5) / stored.width * columns)
-                dots[min(row, rows - 1), min(column, columns - 1)] = 1 + tuple(MARK_COLOURS).index(mark.colour)
-        return dots.reshape(-1)
-
-    def _points_of(self, scan_id: str, view: View) -> tuple[np.ndarray, np.ndarray]:
-        key = (scan_id, view.frame_id)
+    def _shown(self, sample: Sample, views: tuple[View, ...]) -> list[ShownView]:
+        """The views of one image with their points and dots."""
+        dots = self._dots(sample, views)
+        if self.processor.geometry_on != HOST:
+            return [self.processor.shown(view, dots=of_view) for view, of_view in zip(views, dots, strict=True)]
+        key = (sample.scan_id, views[0].frame_id)
         if key not in self._points:
-            self._points[key] = self.processor.view_points(view)
-        return self._points[key]
+            self._points[key] = [self.processor.view_points(view) for view in views]
+        return [
+            self.processor.shown(view, points=points, dots=of_view)
+            for view, points, of_view in zip(views, self._points[key], dots, strict=True)
+        ]
+
+    def _dots(self, sample: Sample, views: tuple[View, ...]) -> list[np.ndarray]:
+        """Which token of each view of an image holds the centre of which dot, `(n,)`; see `Encoded.dots`."""
+        stored = shared_cache().frame(self.store, sample.scan_id, views[0].frame_id).intrinsics
+        marks = [mark for mark in sample.marks if mark.frame_id == views[0].frame_id]
+        framings = self.processor.framings(stored.width, stored.height)
+        places = [(framing, window) for framing in framings for window in framing.windows]
+        found = []
+        for view, (framing, window) in zip(views, places, strict=True):
+            rows, columns = self.processor.grid_of(view)
+            dots = np.zeros((rows, columns), np.int8)
+            for mark in marks:
+                across, down = place_in(mark, framing, window, stored=stored)
+                if 0 <= across <= 1 and 0 <= down <= 1:
+                    row, column = min(int(down * rows), rows - 1), min(int(across * columns), columns - 1)
+                    dots[row, column] = 1 + tuple(MARK_COLOURS).index(mark.colour)
+            found.append(dots.reshape(-1))
+        return found

@@ -1,7 +1,7 @@
 """A sample's images at a model's size, with their dots drawn, their cameras and their depth."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from sightline.errors import DataError
 from sightline.files import FINISHED
 from sightline.geometry.cameras import Intrinsics
 from sightline.questions.question import MARK_COLOURS, Mark
+from sightline.samples.framing import Framing, Framings, Window, resized, windows_of
 from sightline.samples.sample import Sample
 from sightline.scenes.store import SceneStore
 
@@ -104,8 +105,20 @@ def load_views(
 
     Raises DataError where the sample and the store do not fit together, SceneError and CaptureError for a missing or damaged one.
     """
+    whole = (Framing.whole(width, height),)
+    shown = load_framed(sample, store=store, framings=lambda *_: whole, with_depth=with_depth, cache=cache)
+    return tuple(view for views in shown for view in views)
+
+
+def load_framed(
+    sample: Sample, *, store: Path, framings: Framings, with_depth: bool, cache: FrameCache | None = None
+) -> tuple[tuple[View, ...], ...]:
+    """As `load_views`, each image as the views that `framings` makes of it. Dots are drawn at the size shown, before anything is cut.
+
+    Raises DataError, too, for a mark that no window shows whole: the question would speak of what cannot be seen.
+    """
     cache = cache or shared_cache()
-    views = []
+    shown = []
     for frame_id, image_path in zip(sample.frame_ids, sample.image_paths, strict=True):
         frame = cache.frame(Path(store), sample.scan_id, frame_id)
         if image_path != image_path_of(sample.scan_id, frame):
@@ -113,35 +126,55 @@ def load_views(
                 f"sample {sample.sample_id}: expected image '{image_path_of(sample.scan_id, frame)}' for frame {frame_id}, "
                 f"found '{image_path}': made from another scene store"
             )
-        rgb = cache.rgb(frame, width=width, height=height).copy()
-        for mark in sample.marks:
-            if mark.frame_id == frame_id:
-                draw_mark(rgb, mark, stored=frame.intrinsics, where=sample.sample_id)
+        marks = [mark for mark in sample.marks if mark.frame_id == frame_id]
+        chosen = framings(frame.intrinsics.width, frame.intrinsics.height)
+        for mark in marks:
+            _expect_shown(mark, chosen, stored=frame.intrinsics, where=sample.sample_id)
         depth_m = cache.depth_m(frame) if with_depth else None
-        views.append(
-            View(
+        views: list[View] = []
+        for framing in chosen:
+            rgb = cache.rgb(frame, width=framing.width, height=framing.height).copy()
+            for mark in marks:
+                draw_mark(rgb, mark, stored=frame.intrinsics, where=sample.sample_id)
+            view = View(
                 frame_id=frame_id,
                 rgb=rgb,
-                intrinsics=frame.intrinsics.resized(width=width, height=height),
+                intrinsics=frame.intrinsics.resized(width=framing.width, height=framing.height),
                 depth_m=depth_m,
                 depth_intrinsics=frame.depth_intrinsics if depth_m is not None else None,
                 world_from_camera=frame.world_from_camera,
             )
-        )
-    return tuple(views)
+            views.extend(windows_of(view, framing))
+        shown.append(tuple(views))
+    return tuple(shown)
+
+
+def place_in(mark: Mark, framing: Framing, window: Window, *, stored: Intrinsics) -> tuple[float, float]:
+    """Where a mark's dot (a box's left upper corner) is in a window, as shares of its width and height; outside 0 to 1 it is not shown."""
+    return _share_of(mark.u_px, mark.v_px, framing, window, stored=stored)
+
+
+def _share_of(u_px: float, v_px: float, framing: Framing, window: Window, *, stored: Intrinsics) -> tuple[float, float]:
+    across, down = (u_px + 0.5) * framing.width / stored.width, (v_px + 0.5) * framing.height / stored.height
+    return (across - window.left) / window.width, (down - window.top) / window.height
+
+
+def _expect_shown(mark: Mark, framings: Sequence[Framing], *, stored: Intrinsics, where: str) -> None:
+    corners = [(mark.u_px, mark.v_px), *([(mark.right_px, mark.bottom_px)] if mark.is_box else [])]
+    for framing in framings:
+        for window in framing.windows:
+            is_whole = (window.width, window.height) == (framing.width, framing.height)  # outside the image is told when it is drawn
+            if is_whole or all(0 <= share <= 1 for corner in corners for share in _share_of(*corner, framing, window, stored=stored)):
+                return
+    raise DataError(
+        f"sample {where}: expected its {mark.colour} mark in the part of frame {mark.frame_id} that is shown, found it cut away at "
+        f"({mark.u_px:.0f}, {mark.v_px:.0f}) of {stored.width}x{stored.height}; choose an image policy that keeps whole images"
+    )
 
 
 def image_path_of(scan_id: str, frame: Frame) -> str:
     """Path of a frame's image relative to its scene store, with forward slashes."""
     return f"{scan_id}/{frame.rgb_path.parent.name}/{frame.rgb_path.name}"
-
-
-def resized(rgb: np.ndarray, *, width: int, height: int) -> np.ndarray:
-    """Shrunk by averaging the area of each new pixel (no aliasing), grown linearly; pixel centres are kept, always a new array."""
-    if rgb.shape[:2] == (height, width):
-        return rgb.copy()
-    shrinks = width <= rgb.shape[1] and height <= rgb.shape[0]
-    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def dot_radius_px(width: int, height: int) -> float:

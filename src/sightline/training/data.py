@@ -6,8 +6,9 @@ from functools import lru_cache
 import numpy as np
 
 from sightline.errors import DataError
+from sightline.models.encoded import Encoded, ModelInputs
 from sightline.models.model import IGNORED
-from sightline.models.processor import Encoded, ModelInputs, SpatialVLProcessor
+from sightline.models.processor import SpatialVLProcessor
 from sightline.models.sample_encoder import SampleEncoder
 from sightline.samples.sample import Sample
 
