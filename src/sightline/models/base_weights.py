@@ -5,6 +5,7 @@ error that names it. A fusion is new by design: it is drawn from the seed, and l
 """
 
 import copy
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -212,8 +213,8 @@ def _load_geometry(
         return
     if not hasattr(encoder, "load_weights"):
         raise ModelError(f"{geometry}: expected an encoder that loads weights, found '{name}' without `load_weights(path)`")
-    encoder.load_weights(geometry)
-    made_from["geometry_encoder"] = {"place": str(geometry)}
+    licence = encoder.load_weights(geometry)
+    made_from["geometry_encoder"] = {"place": str(geometry), **({} if licence is None else dataclasses.asdict(licence))}
 
 
 def _has_module(config: SpatialVLConfig, name: str) -> bool:

@@ -51,13 +51,18 @@ def find_checkpoint(folder: Path) -> Path:
     raise ModelError(f"{folder}: expected a checkpoint (config.json) or a finished training run, found {found}")
 
 
-def load_checkpoint(folder: Path, *, device: str = "cpu") -> Checkpoint:
-    """Model (in evaluation mode) and processor. Raises ModelError for a missing, incomplete or foreign checkpoint."""
+def load_checkpoint(folder: Path, *, device: str = "cpu", dtype: torch.dtype | str = "auto") -> Checkpoint:
+    """Model (in evaluation mode) and processor; `dtype` "auto" is the one that was saved.
+
+    Raises ModelError for a missing, incomplete or foreign checkpoint.
+    """
     place = find_checkpoint(folder)
     with quiet():
         try:
             # Mismatches are refused below, by name; transformers would refuse them without.
-            model, report = AutoModelForImageTextToText.from_pretrained(place, output_loading_info=True, ignore_mismatched_sizes=True)
+            model, report = AutoModelForImageTextToText.from_pretrained(
+                place, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
+            )
             processor = AutoProcessor.from_pretrained(place)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{place}: expected a checkpoint that loads, found {error}") from error

@@ -134,10 +134,12 @@ def load_adapter(model: SpatialVLForConditionalGeneration, folder: Path, *, is_t
     return loaded.train(is_trainable)
 
 
-def base_of(folder: Path) -> Path:
+def base_of(folder: Path, *, moved_to: Path | None = None) -> Path:
     """The checkpoint that an adapter is for. Raises ModelError where it is gone or has other weights."""
+    if not (folder / BASE).is_file():
+        raise ModelError(f"{folder}: expected an adapter that Sightline saved, found no {BASE} that names its base")
     written = read_json(folder / BASE)
-    base = Path(written["place"])
+    base = moved_to or Path(written["place"])
     if not base.is_dir():
         raise ModelError(f"{folder}/{BASE}: expected the adapter's base in {base}, found no such folder. Fix: name where it is now")
     if weight_hashes(base) != written["sha256"]:
