@@ -138,6 +138,7 @@ ENCODERS: Catalog[type[nn.Module]] = Catalog(
     "geometry encoder",
     {
         "pointmap": "sightline.models.geometry_encoders.pointmap:PointmapEncoder",
+        "vggt": "sightline.models.geometry_encoders.vggt_encoder:VggtEncoder",
     },
 )
 PRESETS: Catalog[Callable[..., "SpatialVLConfig"]] = Catalog(
@@ -145,5 +146,12 @@ PRESETS: Catalog[Callable[..., "SpatialVLConfig"]] = Catalog(
     {
         "tiny": "sightline.models.presets:tiny",
         "smallest": "sightline.models.presets:smallest",
+        "qwen3vl-base": "sightline.models.presets_real:qwen3vl_base",
+        "qwen3vl-sin3d": "sightline.models.presets_real:qwen3vl_sin3d",
+        "qwen3vl-mlp3d": "sightline.models.presets_real:qwen3vl_mlp3d",
+        "spatial-mllm": "sightline.models.presets_real:spatial_mllm",
+        "vggt-perceiver": "sightline.models.presets_real:vggt_perceiver",
+        "vggt-cross": "sightline.models.presets_real:vggt_cross",
+        "internvl": "sightline.models.presets_real:internvl",
     },
 )

@@ -81,8 +81,8 @@ NOTES = {
     "vggt-perceiver": PresetNote(
         what="frozen VGGT, resampled to a prefix of a language model without eyes",
         source="vggt-qwen3's idea",
-        differs="all tokens of all views are resampled, with their view and place; one geometry token per view; the resampler is 1024 wide, "
-        "not 4096, and learns",
+        differs="all tokens of all views are resampled, with their view and place; one geometry token per view; the resampler learns, and "
+        "is 1024 wide, not 4096",
         sizes=("4b",),
         backbone="Qwen3 + VGGT",
     ),

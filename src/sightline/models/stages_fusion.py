@@ -89,7 +89,7 @@ def _perceiver(fusion: nn.Module, counts: TokenCounts, samples: int, sources: tu
             entry_flops=2.0 * views * facts[0][0] * facts[0][1] if facts else 0.0,
             layers=layers,
             inputs=latents * width,
-            # Of each token seen: its norms, and in every layer its normed code, key and value. Of each latent: norms, queries, keys, values.
+            # Of each token seen: its norms, and in every layer its normed code, key and value. Of each latent: all that layers make of it.
             kept=seen * (2 * channels + width) + layers * (seen * 3 * width + latents * (13 + 2 * options.ffn_multiple) * width),
         )
     ]
