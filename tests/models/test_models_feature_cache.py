@@ -172,7 +172,8 @@ def test_pages_lost_or_in_another_order_are_noticed():
     assert len(data) > 20 * 4096
     swapped = data[:16384] + data[20480:24576] + data[16384:20480] + data[24576:]
     lost = data[:16384] + bytes(4096) + data[20480:]
-    for damaged in (swapped, lost, b"", data[:7]):
+    words = data[:16384] + data[16392:16400] + data[16384:16392] + data[16400:]  # within a page
+    for damaged in (swapped, lost, words, b"", data[:7]):
         with pytest.raises(DamagedEntryError):
             unpack(damaged, key="key", stored_as="exact")
 

@@ -56,8 +56,7 @@ class CachedEncoder:
 
     def identity(self) -> EncoderIdentity:
         """The encoder as it is now. Weights are hashed once, and again when they were changed in place or moved."""
-        _expect_frozen(self.encoder)
-        weights = list(self.encoder.state_dict(keep_vars=True).values())
+        weights = _expect_frozen(self.encoder)
         if self._hashed is None or not _are_same(weights, self._hashed):
             self._weights, self._hashed = weights_hash(self.encoder), [(tensor.detach(), tensor._version) for tensor in weights]
         options = getattr(self.encoder, "options", {})
@@ -65,7 +64,7 @@ class CachedEncoder:
             name=self.encoder.name,
             options=json.dumps(asdict(options) if is_dataclass(options) else options, sort_keys=True),
             weights=self._weights,
-            dtype=_arithmetic(self.encoder),
+            dtype=_arithmetic(weights),
             code=self._code,
         )
 
@@ -218,16 +217,24 @@ def _digest(chunk: memoryview) -> bytes:
     return hashlib.blake2b(chunk, digest_size=16).digest()
 
 
-def _expect_frozen(encoder: nn.Module) -> None:
-    learning = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
-    if learning:
+def _expect_frozen(encoder: nn.Module) -> list[Tensor]:
+    """Parameters and buffers, in one walk. Raises ModelError where one learns, or a part is in training mode."""
+    tensors: list[Tensor] = []
+    is_training = False
+    for module in encoder.modules():
+        is_training |= module.training
+        tensors.extend(module.parameters(recurse=False))
+        tensors.extend(module.buffers(recurse=False))
+    if any(tensor.requires_grad for tensor in tensors):
+        learning = [name for name, parameter in encoder.named_parameters() if parameter.requires_grad]
         raise ModelError(
             f"geometry encoder '{encoder.name}': expected a frozen encoder to keep features of, found {len(learning)} parameters that "
             f"learn ('{learning[0]}', ...): freeze it, or leave the cache out"
         )
-    training = [name or "the encoder" for name, module in encoder.named_modules() if module.training]
-    if training:
-        raise ModelError(f"geometry encoder '{encoder.name}': expected evaluation mode, found {training[0]} in training mode: call eval()")
+    if is_training:
+        training = next(name or "the encoder" for name, module in encoder.named_modules() if module.training)
+        raise ModelError(f"geometry encoder '{encoder.name}': expected evaluation mode, found {training} in training mode: call eval()")
+    return tensors
 
 
 def _device(encoder: nn.Module) -> torch.device | None:
@@ -235,11 +242,11 @@ def _device(encoder: nn.Module) -> torch.device | None:
     return None if first is None else first.device
 
 
-def _arithmetic(encoder: nn.Module) -> str:
-    """Types of the parameters, and the settings under which their products are taken."""
-    dtypes = sorted({str(parameter.dtype) for parameter in encoder.parameters()})
-    device = _device(encoder) or torch.device("cpu")
-    autocast = str(torch.get_autocast_dtype(device.type)) if torch.is_autocast_enabled(device.type) else "none"
+def _arithmetic(weights: Sequence[Tensor]) -> str:
+    """Types of the weights, and the settings under which their products are taken."""
+    dtypes = sorted({str(tensor.dtype) for tensor in weights})
+    device = weights[0].device.type if weights else "cpu"
+    autocast = str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "none"
     return f"{' '.join(dtypes)}, autocast {autocast}, float32 products {torch.get_float32_matmul_precision()}"
 
 
@@ -327,5 +334,5 @@ def _joined(parts: Sequence[ViewFeatures | None], *, views: Views | None, device
     named = [part.tensors() for part in parts if part is not None]
     if not named:
         raise ModelError(f"feature cache: expected frames in some of the {len(parts)} samples, found none")
-    tensors = {name: torch.cat([tensors[name] for tensors in named]).to(device) for name in named[0]}
+    tensors = {name: (torch.cat([part[name] for part in named]) if len(named) > 1 else named[0][name]).to(device) for name in named[0]}
     return GeometryTokens(views_per_sample=tuple(0 if part is None else len(part.grid_hw) for part in parts), views=views, **tensors)
