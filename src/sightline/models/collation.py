@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.errors import ModelError
 from sightline.models.backbones.backbone import VisionGrid
-from sightline.models.encoded import Cameras, Encoded, KnownGeometry, ModelInputs
+from sightline.models.encoded import Cameras, Encoded, ModelInputs
 from sightline.models.images import normalised, paired
 from sightline.models.model import IGNORED
 from sightline.models.positions import row_positions
@@ -37,7 +36,7 @@ class InputForm:
 
 
 def collated(encoded: Sequence[Encoded], form: InputForm, *, padding_side: str) -> ModelInputs:
-    """Pad to one length: `right` for training, `left` for generation. Raises ModelError for samples that cannot share a batch."""
+    """Pad to one length: `right` for training, `left` for generation."""
     length = max(len(sample.input_ids) for sample in encoded)
     shape = (len(encoded), length)
     ids = np.full(shape, form.pad_id, np.int64)
@@ -49,9 +48,7 @@ def collated(encoded: Sequence[Encoded], form: InputForm, *, padding_side: str) 
         place = slice(0, count) if padding_side == "right" else slice(length - count, length)
         ids[row, place], labels[row, place], attended[row, place] = sample.input_ids, sample.labels, 1
         if form.has_mrope:
-            row_types = (sample.input_ids == form.visual_id) * (VIDEO if form.is_video else IMAGE)
-            types[row, place] = row_types
-            positions[:, row, place] = _positions(sample, row_types, form)
+            types[row, place], positions[:, row, place] = token_positions(sample, form)
     inputs: dict[str, Any] = {
         "input_ids": torch.from_numpy(ids),
         "attention_mask": torch.from_numpy(attended),
@@ -64,10 +61,14 @@ def collated(encoded: Sequence[Encoded], form: InputForm, *, padding_side: str) 
     return ModelInputs(**inputs)
 
 
-def _positions(sample: Encoded, types: np.ndarray, form: InputForm) -> np.ndarray:
-    merge, apart = form.grid.merge, form.tokens_per_second * form.seconds_per_step if form.is_video else 0.0
+def token_positions(sample: Encoded, form: InputForm) -> tuple[np.ndarray, np.ndarray]:
+    """Token types `(L,)` and positions `(3, L)` of one sample; without rotary grids every token is text."""
+    if not form.has_mrope:
+        return np.zeros(len(sample.input_ids), np.int64), np.tile(np.arange(len(sample.input_ids)), (3, 1))
+    types = (sample.input_ids == form.visual_id) * (VIDEO if form.is_video else IMAGE)
+    apart = form.tokens_per_second * form.seconds_per_step if form.is_video else 0.0
     grids = ((grid, apart) for grid in _grids(sample, form))
-    return row_positions(types, grids, merge=merge, rule=form.rope_rule)
+    return types, row_positions(types, grids, merge=form.grid.merge, rule=form.rope_rule)
 
 
 def _grids(sample: Encoded, form: InputForm) -> list[list[int]]:
@@ -105,20 +106,13 @@ def _pixels(encoded: Sequence[Encoded], form: InputForm) -> dict[str, Tensor]:
 
 
 def _geometry(encoded: Sequence[Encoded], form: InputForm) -> dict[str, Tensor]:
-    """What is known of the views in space: computed here, computed before, or what an encoder on the device starts from."""
+    """What is known of the views in space: computed on the host, or what an encoder on the device starts from."""
     found: dict[str, Tensor] = {}
     if form.tells_views:
         found["views_per_sample"] = torch.tensor([sample.views for sample in encoded])
     if form.sends_cameras:
         found |= _cameras([sample.cameras for sample in encoded if sample.cameras is not None])
     shown = [sample for sample in encoded if sample.views]
-    known = [sample.known for sample in shown if sample.known is not None]
-    if known:
-        if len(known) != len(shown):
-            raise ModelError(
-                f"batch: expected known geometry for all {len(shown)} samples with views or for none, found it for {len(known)}"
-            )
-        return found | _known(known)
     if any(sample.coordinates_m is not None for sample in shown):
         found |= {
             "geometry_coordinates": _joined([sample.coordinates_m for sample in shown]),
@@ -141,20 +135,6 @@ def _cameras(cameras: Sequence[Cameras]) -> dict[str, Tensor]:
         "view_depth_intrinsics": _joined([one.depth_intrinsics for one in cameras]),
         "view_world_from_camera": _joined([one.world_from_camera for one in cameras]),
     }
-
-
-def _known(known: Sequence[KnownGeometry]) -> dict[str, Tensor]:
-    found = {
-        "geometry_features": torch.cat([one.features for one in known]),
-        "geometry_valid": torch.cat([one.is_valid for one in known]),
-        "geometry_grid_hw": torch.cat([one.grid_hw for one in known]),
-    }
-    cameras = [one.camera for one in known if one.camera is not None]
-    if cameras and len(cameras) != len(known):
-        raise ModelError(
-            f"batch: expected camera tokens in the known geometry of all {len(known)} samples or of none, found {len(cameras)}"
-        )
-    return found | ({"geometry_camera": torch.cat(cameras)} if cameras else {})
 
 
 def _joined(arrays: Sequence[np.ndarray]) -> Tensor:

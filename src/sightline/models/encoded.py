@@ -4,13 +4,12 @@ Shapes: L tokens of a sample, V views with p patches and n merged tokens each, N
 A view is one image as the vision tower sees it: a whole image, a tile of one, or a frame of a clip.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.errors import ModelError
 from sightline.geometry.cameras import Intrinsics
 from sightline.samples.frames import View
 
@@ -26,16 +25,6 @@ class Cameras:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class KnownGeometry:
-    """What a frozen geometry encoder said of a sample's views before, so that it need not be asked again."""
-
-    is_valid: Tensor  # (M,) bool
-    grid_hw: Tensor  # (V, 2) rows and columns of its tokens, M in all
-    features: Tensor  # (M, C)
-    camera: Tensor | None = None  # (V, C)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Encoded:
     """One sample. Small, so that a whole data set fits in memory; depth maps are shared between samples."""
 
@@ -48,17 +37,6 @@ class Encoded:
     views: int
     dots: np.ndarray  # (N,) int8, which of MARK_COLOURS has a dot's centre in the token, counted from 1; 0 = none
     cameras: Cameras | None = None
-    known: KnownGeometry | None = None
-
-    def with_geometry(self, known: KnownGeometry) -> "Encoded":
-        """The same sample with what an encoder said of its views. Raises ModelError for another number of views or tokens."""
-        grids, tokens = len(known.grid_hw), int(known.grid_hw.prod(-1).sum())
-        if grids != self.views or len(known.features) != tokens or len(known.is_valid) != tokens:
-            raise ModelError(
-                f"known geometry: expected {tokens} tokens for {self.views} views, found {len(known.features)} with {len(known.is_valid)} "
-                f"flags for {grids}"
-            )
-        return replace(self, known=known)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -94,8 +72,8 @@ class ModelInputs:
     view_depth_intrinsics: Tensor | None = None  # (V, 6)
     view_world_from_camera: Tensor | None = None  # (V, 4, 4) float64
     geometry_coordinates: Tensor | None = None  # (N, 3)
-    geometry_features: Tensor | None = None  # (M, C), see KnownGeometry
-    geometry_camera: Tensor | None = None  # (V, C)
+    geometry_features: Tensor | None = None  # (M, C) what a frozen encoder said of these views before, on its own grid
+    geometry_camera: Tensor | None = None  # (V, C) likewise
     geometry_valid: Tensor | None = None  # (N,) or (M,)
     geometry_grid_hw: Tensor | None = None  # (V, 2)
     dots: Tensor | None = None  # one for each visual token, see Encoded

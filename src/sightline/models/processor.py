@@ -19,13 +19,11 @@ from sightline.models.image_sizes import FIXED, POLICIES, SMART, SQUARE, TILES, 
 from sightline.models.images import patches_of
 from sightline.models.model import BACKBONES, IGNORED
 from sightline.models.processor_options import HOST, MOST_TILES, NOWHERE, VIEW_PX, chosen_for
-from sightline.models.prompts import Prompts, default_template
+from sightline.models.prompts import IMAGE_WORD, Prompts, default_template
 from sightline.models.tokenizer import IMAGE, VISION_END, VISION_START
 from sightline.questions.question import MARK_COLOURS
 from sightline.samples.frames import View
 from sightline.samples.framing import Framing, framed
-
-PLACEHOLDER = "<image>"  # the word other tools put in a question where an image belongs; here images are placed by structure
 
 
 class SpatialVLProcessor(ProcessorMixin):
@@ -197,8 +195,8 @@ class SpatialVLProcessor(ProcessorMixin):
 
     def encode_shown(self, prompt: str, images: Sequence[Sequence[ShownView]], *, answer: str | None, where: str) -> Encoded:
         """As `encode`, from images whose views (one, or the tiles of one) are cut into patches."""
-        if PLACEHOLDER in prompt:
-            raise DataError(f"{where}: '{PLACEHOLDER}' stands in the question; images are given apart from the text, leave it out")
+        if IMAGE_WORD in prompt:
+            raise DataError(f"{where}: '{IMAGE_WORD}' stands in the question; images are given apart from the text, leave it out")
         if self.is_video and images:
             images = [self._clip([view for image in images for view in image], where)]
         views = [view for image in images for view in image]
@@ -283,11 +281,12 @@ class SpatialVLProcessor(ProcessorMixin):
         return [no_dot, *(prompts.text_ids(f" {colour}")[0] for colour in MARK_COLOURS)]
 
     def collate(self, encoded: Sequence[Encoded], *, padding_side: str) -> ModelInputs:
-        """Pad to one length: `right` for training, `left` for generation. Raises ModelError for samples that cannot share a batch."""
-        return collated(encoded, self._form, padding_side=padding_side)
+        """Pad to one length: `right` for training, `left` for generation."""
+        return collated(encoded, self.form, padding_side=padding_side)
 
     @property
-    def _form(self) -> InputForm:
+    def form(self) -> InputForm:
+        """What the model's inputs look like."""
         kind = BACKBONES[self.backbone]
         return InputForm(
             grid=VisionGrid(

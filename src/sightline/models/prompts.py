@@ -10,6 +10,7 @@ from sightline.errors import ModelError
 from sightline.models.tokenizer import CHAT_TEMPLATE, IMAGE, TURN_END, VISION_END, VISION_START
 
 QUESTION = "\ue000"  # where the question goes in a rendered template; a private character, which no template writes
+IMAGE_WORD = "<image>"  # what other tools put in a question where an image belongs; here images are placed by structure
 INTERNVL_IMAGE, INTERNVL_START, INTERNVL_END = "<IMG_CONTEXT>", "<img>", "</img>"
 SYSTEM_TURN = "{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}"
 
@@ -87,6 +88,8 @@ class Prompts:
         rendered = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], chat_template=self.template, tokenize=False, add_generation_prompt=True
         )
+        if self.image_token and self.image_token not in rendered:  # InternVL's first published templates write the word instead
+            rendered = rendered.replace(IMAGE_WORD, self.image_token)
         special = self.tokenizer.get_added_vocab()
         pieces = re.split("(" + "|".join(re.escape(token) for token in sorted(special, key=len, reverse=True)) + ")", rendered)
         parts = [None if piece == self.image_token else special.get(piece, piece) for piece in pieces if piece]
