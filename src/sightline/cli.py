@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from sightline import __version__
 from sightline.errors import SightlineError
-from sightline.verbs import data, export, facts, generate, model, models, show, slurm
+from sightline.verbs import data, export, export_checkpoint, facts, generate, model, models, show, slurm
 
 
 class Verbs(TyperGroup):
@@ -51,6 +51,7 @@ app.command()(export.export)
 app.add_typer(slurm.app, name="slurm")
 app.command()(models.models)
 app.command()(model.train)
+app.command(name="export-checkpoint")(export_checkpoint.export_checkpoint)
 app.command()(model.evaluate)
 app.command()(model.compare)
 app.command()(model.ask)
