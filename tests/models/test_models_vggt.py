@@ -313,3 +313,21 @@ def test_a_misspelt_option_is_named():
 
     with pytest.raises(UnknownNameError, match="embed_dim"):
         build(VggtOptions, {"embed_dims": 64}, where="test")
+
+
+def test_shapes_follow_on_the_meta_device_and_memory_given_later_is_used():
+    with torch.device("meta"):
+        vggt = Vggt(VggtOptions(**EVERYTHING))
+        out = vggt(torch.zeros(2, 3, 3, 28, 42))
+    assert out.tokens[-1].shape == (2, 3, 5 + 6, 128) and out.points.values.shape == (2, 3, 28, 42, 3)
+    images = images_of(1, 2, 28, 42)
+    vggt.to_empty(device="cpu").load_state_dict(made_vggt(**EVERYTHING).state_dict())
+    assert torch.equal(vggt(images).tokens[-1], made_vggt(**EVERYTHING)(images).tokens[-1])
+
+
+def test_a_copy_of_a_used_model_carries_no_kept_tables(vggt):
+    with torch.no_grad():
+        vggt(images_of(1, 1, 28, 42))
+    other = copy.deepcopy(vggt)
+    assert vggt.aggregator._ropes and vggt.aggregator.patch_embed._positions
+    assert not other.aggregator._ropes and not other.aggregator.patch_embed._positions

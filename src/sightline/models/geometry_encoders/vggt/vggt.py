@@ -1,5 +1,6 @@
 """VGGT whole: images of a scene to tokens of chosen layers and, with heads, to cameras, depth and points."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -57,7 +58,8 @@ class Vggt(nn.Module):
         encoding = depth = points = None
         if o.heads:
             self._expect_precise_heads()
-            with torch.autocast(images.device.type, enabled=False):
+            kind = images.device.type
+            with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
                 if "camera" in o.heads:
                     encoding = self.camera_head(kept[o.depth - 1][:, :, 0].float())
                 depth = self._dense("depth", kept, images)
