@@ -110,6 +110,8 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """The backbone's own inputs, with views encoded and fused. Leaves text-only and cached steps as they are. Raises ModelError."""
         given = take_views(inputs, has_vision=self.kind.has_vision)
         found, passed = given.views, {"input_ids": input_ids, "attention_mask": attention_mask, **given.others}
+        if not self.kind.has_mrope:
+            passed.pop("mm_token_type_ids", None)  # what kind a token is matters to M-RoPE alone; others refuse the word in `generate`
         if found is None:
             return passed
         expect_placeholders(self.config, input_ids, attention_mask, found)
@@ -147,6 +149,10 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def _with_prefix(self, input_ids: Tensor, geometry: GeometryTokens, passed: dict[str, Any]) -> dict[str, Any]:
         """Embeddings with the prefix tokens at their placeholders, in place of token ids."""
         prefix = self.fusion(geometry)
+        if 0 in geometry.views_per_sample:  # nothing is put before a question without views, alone or beside others
+            counts = torch.tensor([self.fusion.prefix_tokens(views) for views in geometry.views_per_sample])
+            has_views = torch.tensor(geometry.views_per_sample) > 0
+            prefix = prefix[has_views.repeat_interleave(counts).to(prefix.device)]
         is_prefix = input_ids == self.config.prefix_token_id
         if int(is_prefix.sum()) != len(prefix):
             raise ModelError(f"input_ids: expected {len(prefix)} prefix placeholders for these views, found {int(is_prefix.sum())}")
