@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sightline.errors import ConfigError
+from sightline.models.image_sizes import Tiles
 
 if TYPE_CHECKING:
     from sightline.models.config import SpatialVLConfig
@@ -65,7 +66,7 @@ def count_tokens(
     grid = config.vision_grid
     window = grid.window_px
     if grid.tile_px is not None:
-        across, down = tiles(workload.width_px, workload.height_px)
+        across, down = Tiles(side_px=grid.tile_px, most=MOST_TILES).arrangement(workload.width_px, workload.height_px)
         images = workload.views * (across * down + (across * down > 1))  # and the whole image once more, small
         rows = columns = grid.tile_px // window
     else:
@@ -86,18 +87,3 @@ def count_tokens(
         geometry_rows=max(1, rows * window // patch),
         geometry_columns=max(1, columns * window // patch),
     )
-
-
-def tiles(width_px: int, height_px: int, *, most: int = MOST_TILES, side_px: int = 448) -> tuple[int, int]:
-    """Columns and rows of the tiling of at most `most` tiles whose shape is nearest to the image's.
-
-    InternVL's rule: of equally near ones the larger, if the image fills more than half of it.
-    """
-    choices = sorted(((across, down) for across in range(1, most + 1) for down in range(1, most // across + 1)), key=lambda c: c[0] * c[1])
-    best, nearest = (1, 1), float("inf")
-    for across, down in choices:
-        off = abs(width_px / height_px - across / down)
-        fills_half = width_px * height_px > 0.5 * side_px**2 * across * down
-        if off < nearest or (off == nearest and fills_half):
-            best, nearest = (across, down), off
-    return best
