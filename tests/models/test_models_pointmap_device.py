@@ -168,13 +168,14 @@ def test_images_and_points_of_a_batch_are_in_one_order():
         assert image[0].numpy().tolist() == depth_m.tolist()
 
 
-def test_a_view_without_pose_or_without_depth_is_invalid_and_its_neighbours_are_not():
+@pytest.mark.parametrize("unknown", [0.0, torch.nan])
+def test_a_view_without_pose_or_without_depth_is_invalid_and_its_neighbours_are_not(unknown):
     views = [a_view(1), replace(a_view(2), world_from_camera=None), a_view(3), a_view(4)]
     broken = a_view(2).world_from_camera.copy()
     broken[1, 3] = -np.inf
     batch = batch_of([*views, replace(a_view(2), world_from_camera=broken)], [(3, 4)] * 5)
     depth_m, cameras, shown = batch.depth_m.clone(), batch.depth_intrinsics.clone(), batch.intrinsics.clone()
-    depth_m[3], cameras[3], shown[3] = torch.nan, 0.0, 0.0
+    depth_m[3], cameras[3], shown[3] = torch.nan, unknown, unknown
     geometry = encode(replace(batch, depth_m=depth_m, depth_intrinsics=cameras, intrinsics=shown))
     expected, is_valid = on_host(views, [(3, 4)] * 4)
     per_view = geometry.is_valid.view(5, 12)
@@ -265,8 +266,17 @@ def test_millimetres_become_metres_on_the_device_and_zero_means_nothing_read():
 
 def test_depth_in_stored_units_is_refused_by_name():
     batch = batch_of([a_view(1)], [(3, 4)])
-    with pytest.raises(ModelError, match=r"expected metres in floating point, found torch\.int16"):
+    with pytest.raises(ModelError, match=r"expected metres in float32 or float16, found torch\.int16"):
         encode(replace(batch, depth_m=torch.ones(1, 8, 8, dtype=torch.int16)))
+
+
+@pytest.mark.parametrize("name", ["depth_m", "intrinsics", "depth_intrinsics"])
+def test_a_batch_cast_to_bfloat16_as_a_whole_is_refused_by_name(name):
+    batch = batch_of([a_view(1)], [(3, 4)])
+    with pytest.raises(ModelError, match=rf"view_{name}: expected .*, found torch.bfloat16"):
+        encode(replace(batch, **{name: getattr(batch, name).bfloat16()}))
+    with pytest.raises(ModelError, match=r"view_world_from_camera: expected float64 or float32, found torch.float16"):
+        frame_from_camera("world", torch.eye(4)[None].half(), (1,))
 
 
 def test_views_that_do_not_match_are_refused_by_name():

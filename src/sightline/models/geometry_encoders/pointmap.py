@@ -21,11 +21,13 @@ from sightline.errors import ModelError
 from sightline.geometry.cameras import Intrinsics
 from sightline.geometry.depth import pixel_grid
 from sightline.geometry.transforms import apply
+from sightline.models.geometry_tokens import expect_precise
 from sightline.models.model import GeometryTokens, Views
 from sightline.samples.frames import View
 
 PIXELS_AT_ONCE = 2**21  # depth pixels that a batch's sums hold in double precision at a time, 6 views of 640x480
 EDGE_CELLS = 1e-4  # a pixel centre on the edge of two cells is in the second, however the last bits are rounded
+DEPTH_TYPES = (torch.float64, torch.float32, torch.float16)  # bfloat16 has steps of 16 mm at 3 m
 
 
 @config
@@ -57,7 +59,8 @@ class PointmapEncoder(nn.Module):
     @torch.no_grad()
     def forward(self, views: Views) -> GeometryTokens:
         """Float32 coordinates in the frame of `views.frame_from_camera`; NaN where invalid, which a view without depth or with a pose that
-        is not finite is everywhere. Raises ModelError for views without depth, intrinsics or poses, and for depth that is not in metres.
+        is not finite is everywhere. Raises ModelError for views without depth, intrinsics or poses, and for depth, cameras
+        or poses of a type that rounds them.
 
         A grid on the host costs no wait; one on the device is read from it, once.
         """
@@ -161,11 +164,13 @@ def metres(stored: Tensor, *, unit_m: float) -> Tensor:
 
 
 def _expect_views(views: Views, count: int) -> None:
-    if not views.depth_m.is_floating_point():
+    if views.depth_m.dtype not in DEPTH_TYPES:
         raise ModelError(
-            f"view_depth_m: expected metres in floating point, found {views.depth_m.dtype}. "
-            "Fix: pass stored units through metres(stored, unit_m=...) once they are on the device"
+            f"view_depth_m: expected metres in float32 or float16, found {views.depth_m.dtype}. "
+            "Fix: pass stored units through metres(stored, unit_m=...) once they are on the device; leave depth out of casts to bfloat16"
         )
+    for name, cameras in (("view_intrinsics", views.intrinsics), ("view_depth_intrinsics", views.depth_intrinsics)):
+        expect_precise(cameras, name=name)
     expect(
         view_depth_m=(views.depth_m, f"{count} h w"),
         view_depth_intrinsics=(views.depth_intrinsics, f"{count} 6"),
