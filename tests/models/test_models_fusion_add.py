@@ -55,7 +55,7 @@ def grids_of(clips: list[tuple[int, int, int]], *, views_per_step: int, merge: i
 @pytest.mark.parametrize("clips", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_every_channel_of_every_patch_lands_at_its_published_place(version, clips):
-    fusion = fusion_of("add", merge=2, views_per_step=2, version=version)
+    fusion = fusion_of("add", opened=1.0, merge=2, views_per_step=2, version=version)
     merged = merged_by(fusion, visual_of(clips, views_per_step=2), planted(grids_of(clips, views_per_step=2, merge=2)))
     expected, first_view = [], 0
     for steps, rows, columns in clips:
@@ -95,7 +95,7 @@ def test_a_still_image_fills_both_frames_of_a_pair_whether_it_was_encoded_once_o
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 def test_the_sum_is_the_published_one(version):
-    fusion = fusion_of("add", merge=2, views_per_step=2, version=version)
+    fusion = fusion_of("add", opened=1.0, merge=2, views_per_step=2, version=version)
     visual, geometry = visual_of([(2, 1, 2)], views_per_step=2), features_of([(2, 4)] * 4)
     x = merged_by(fusion, visual, geometry).double()
     weights = {name: value.double() for name, value in fusion.state_dict().items()}
@@ -168,7 +168,7 @@ def test_a_closed_gate_is_the_identity_and_an_open_one_lets_through_its_share():
 
 @pytest.mark.parametrize("bottleneck_width", [None, 3])
 def test_invalid_patches_count_as_zeros_and_a_token_without_a_valid_one_stays_as_it_is(bottleneck_width):
-    fusion = fusion_of("add", merge=2, bottleneck_width=bottleneck_width)
+    fusion = fusion_of("add", opened=1.0, merge=2, bottleneck_width=bottleneck_width)
     visual, whole = visual_of([(1, 1, 3)]), features_of([(2, 6)])
     holes = (0, 1, 6, 7, 8)  # all of the first token, one patch of the second
     geometry = features_of([(2, 6)], invalid=holes)

@@ -70,9 +70,7 @@ def written_out(fusion: torch.nn.Module, visual: VisualTokens, geometry: Geometr
     return torch.stack(out)
 
 
-@pytest.mark.parametrize("with_camera", [True, False])
-@pytest.mark.parametrize("positions", [True, False])
-@pytest.mark.parametrize("views_per_step", [1, 2])
+@pytest.mark.parametrize(("positions", "with_camera", "views_per_step"), [(True, True, 2), (True, True, 1), (False, False, 1)])
 def test_it_is_attention_of_each_view_on_its_own_as_written_out(positions, with_camera, views_per_step):
     fusion = fusion_of("cross", opened=0.7, positions=positions, **SMALL)
     grids = [grid for grid in MIXED_GRIDS for _ in range(views_per_step)]
@@ -122,15 +120,21 @@ def test_a_view_without_a_valid_token_stays_as_it_is_even_where_its_camera_token
 
 
 @pytest.mark.parametrize("filler", [float("nan"), float("inf"), -1e30])
-def test_what_stands_at_an_invalid_token_reaches_neither_output_nor_gradient(filler):
+@pytest.mark.parametrize("views_per_step", [1, 2])
+def test_what_stands_at_an_invalid_token_reaches_neither_output_nor_gradient(filler, views_per_step):
     results = []
+    clips = [(1, 2, 3), (1, 3, 2)] if views_per_step == 2 else MIXED_CLIPS
+    grids = [(4, 5)] * 2 + [(5, 4)] * 2 if views_per_step == 2 else MIXED_GRIDS
     for value in (0.0, filler):
         fusion = fusion_of("cross", opened=0.5, **SMALL)
-        visual, geometry = visual_of(MIXED_CLIPS), features_of(MIXED_GRIDS, invalid=(*range(20), 23, 41))
+        visual, geometry = visual_of(clips, views_per_step=views_per_step), features_of(grids, invalid=(*range(20), 23, 41))
         geometry.features[~geometry.is_valid] = value
+        geometry.camera[0] = value  # its view has no valid token
         geometry.features.requires_grad_()
+        geometry.camera.requires_grad_()
         fused = fusion(visual, geometry)
         fused.square().sum().backward()
+        assert (geometry.camera.grad[0] == 0).all() and geometry.camera.grad[1:].abs().amin(1).min() > 0
         results.append([fused, geometry.features.grad, *(parameter.grad for parameter in fusion.parameters())])
     for plain, filled in zip(*results, strict=True):
         assert torch.isfinite(filled).all() and torch.equal(plain, filled)

@@ -35,14 +35,14 @@ def posed(poses: torch.Tensor, views_per_sample: tuple[int, ...]) -> Views:
 
 @pytest.mark.parametrize("geometry_tokens", [0, 1])
 def test_a_sample_has_as_many_prefix_tokens_as_it_says(geometry_tokens):
-    fusion = fusion_of("perceiver", geometry_tokens=geometry_tokens, **SMALL)
+    fusion = fusion_of("perceiver", opened=1.0, geometry_tokens=geometry_tokens, **SMALL)
     prefix = fusion(features_of(GRIDS, views_per_sample=SAMPLES))
     assert [fusion.prefix_tokens(views) for views in SAMPLES] == [5 + views * geometry_tokens for views in SAMPLES]
     assert prefix.shape == (sum(fusion.prefix_tokens(views) for views in SAMPLES), HIDDEN)
 
 
 def test_the_views_tokens_come_first_in_order_and_the_latents_after():
-    fusion, bare = fusion_of("perceiver", **SMALL), fusion_of("perceiver", geometry_tokens=0, **SMALL)
+    fusion, bare = fusion_of("perceiver", opened=1.0, **SMALL), fusion_of("perceiver", opened=1.0, geometry_tokens=0, **SMALL)
     bare.load_state_dict({name: value for name, value in fusion.state_dict().items() if not name.startswith("facts.")})
     geometry = features_of(GRIDS, views_per_sample=SAMPLES)
     prefix, latents = fusion(geometry).split([6, 8, 7]), bare(geometry).split([5, 5, 5])
@@ -55,13 +55,13 @@ def test_the_views_tokens_come_first_in_order_and_the_latents_after():
 
 
 def test_the_batch_around_a_sample_does_not_matter():
-    fusion = fusion_of("perceiver", **SMALL)
+    fusion = fusion_of("perceiver", opened=1.0, **SMALL)
     whole = features_of(GRIDS, views_per_sample=(3, 1, 2), invalid=(2, 17))
     torch.testing.assert_close(fusion(whole)[:8], fusion(first_views(whole, 3)), rtol=0, atol=1e-6)
 
 
 def test_every_token_of_every_view_reaches_the_latents_and_only_its_own_samples():
-    fusion = fusion_of("perceiver", **SMALL)
+    fusion = fusion_of("perceiver", opened=1.0, **SMALL)
     geometry = features_of(GRIDS, views_per_sample=SAMPLES)
     geometry.features.requires_grad_()
     geometry.camera.requires_grad_()
@@ -75,15 +75,16 @@ def test_every_token_of_every_view_reaches_the_latents_and_only_its_own_samples(
         assert (camera.abs().amax(1) > 0).nonzero().flatten().tolist() == [[0], [1, 2, 3], [4, 5]][sample]
 
 
-def test_views_in_another_order_give_other_latents_and_without_view_embeddings_the_same():
-    fusion = fusion_of("perceiver", geometry_tokens=0, **SMALL)
-    geometry = features_of([(2, 3), (2, 3)])
+@pytest.mark.parametrize("with_camera", [True, False])
+def test_views_in_another_order_give_other_latents_and_without_view_embeddings_the_same(with_camera):
+    fusion = fusion_of("perceiver", opened=1.0, geometry_tokens=0, **SMALL)
+    geometry = features_of([(2, 3), (2, 3)], with_camera=with_camera)
     swapped = GeometryTokens(
         views_per_sample=(2,),
         grid_hw=geometry.grid_hw,
         is_valid=geometry.is_valid,
         features=geometry.features.roll(6, dims=0),
-        camera=geometry.camera.flip(0),
+        camera=geometry.camera.flip(0) if with_camera else None,
     )
     assert (fusion(geometry) - fusion(swapped)).abs().max() > 1e-2
     torch.nn.init.zeros_(fusion.view_embeddings)
@@ -91,7 +92,7 @@ def test_views_in_another_order_give_other_latents_and_without_view_embeddings_t
 
 
 def test_the_place_of_a_patch_in_its_image_matters():
-    fusion = fusion_of("perceiver", geometry_tokens=0, **SMALL)
+    fusion = fusion_of("perceiver", opened=1.0, geometry_tokens=0, **SMALL)
     geometry, turned = features_of([(2, 3)]), features_of([(2, 3)])
     turned.features.copy_(geometry.features.flip(0))
     assert (fusion(geometry) - fusion(turned)).abs().max() > 1e-2
@@ -101,7 +102,7 @@ def test_the_place_of_a_patch_in_its_image_matters():
 def test_what_stands_at_an_invalid_token_reaches_neither_output_nor_gradient(filler):
     results = []
     for value in (0.0, filler):
-        fusion = fusion_of("perceiver", **SMALL)
+        fusion = fusion_of("perceiver", opened=1.0, **SMALL)
         geometry = features_of(GRIDS, views_per_sample=SAMPLES, invalid=(*range(6), 8, 30, 31))
         geometry.features[~geometry.is_valid] = value
         geometry.camera[0] = value  # its view has no valid token
@@ -114,14 +115,14 @@ def test_what_stands_at_an_invalid_token_reaches_neither_output_nor_gradient(fil
 
 
 def test_a_sample_without_a_valid_token_has_the_prefix_of_no_view_at_all():
-    fusion = fusion_of("perceiver", geometry_tokens=0, **SMALL)
+    fusion = fusion_of("perceiver", opened=1.0, geometry_tokens=0, **SMALL)
     blind = fusion(features_of(GRIDS, views_per_sample=SAMPLES, invalid=range(6)))
     sightless = features_of([(1, 2)], views_per_sample=(0, 1))
     torch.testing.assert_close(blind[:5], fusion(sightless)[:5], rtol=0, atol=1e-6)
 
 
 def test_every_parameter_learns_and_view_embeddings_of_unseen_views_do_not():
-    fusion = fusion_of("perceiver", **SMALL)
+    fusion = fusion_of("perceiver", opened=1.0, **SMALL)
     poses = torch.eye(4, dtype=torch.float64).repeat(6, 1, 1)
     fusion(features_of(GRIDS, views_per_sample=SAMPLES, views=posed(poses, SAMPLES))).pow(4).sum().backward()
     for name, parameter in fusion.named_parameters():
@@ -130,7 +131,7 @@ def test_every_parameter_learns_and_view_embeddings_of_unseen_views_do_not():
 
 
 def test_each_view_has_a_token_of_its_own_that_follows_its_pose_from_the_first_camera():
-    fusion = fusion_of("perceiver", **SMALL)
+    fusion = fusion_of("perceiver", opened=1.0, **SMALL)
     poses = torch.eye(4, dtype=torch.float64).repeat(3, 1, 1)
     poses[:, 0, 3] = torch.tensor([0.0, 1.0, 2.0])
     base = fusion(features_of(GRIDS[:3], views=posed(poses, (3,))))
@@ -147,7 +148,7 @@ def test_each_view_has_a_token_of_its_own_that_follows_its_pose_from_the_first_c
 
 
 def test_more_views_than_it_can_tell_apart_are_refused_by_name():
-    fusion = fusion_of("perceiver", **SMALL)
+    fusion = fusion_of("perceiver", opened=1.0, **SMALL)
     message = "fusion 'perceiver': expected at most 4 views in a sample, found 5: show fewer, or train with a larger max_views"
     with pytest.raises(ModelError, match=message):
         fusion(features_of([(1, 2)] * 5))
@@ -161,18 +162,18 @@ def test_features_that_do_not_stand_on_their_grids_are_refused_by_name():
     with pytest.raises(
         ModelError, match=rf"fusion 'perceiver': expected features \(8, {CHANNELS}\).* for the grids 2x4, found \(6, {CHANNELS}\)"
     ):
-        fusion_of("perceiver", **SMALL)(wrong)
+        fusion_of("perceiver", opened=1.0, **SMALL)(wrong)
     few = GeometryTokens(views_per_sample=(2,), grid_hw=geometry.grid_hw, is_valid=geometry.is_valid, features=geometry.features)
     with pytest.raises(ModelError, match="fusion 'perceiver': expected 2 views of the samples, found 1 grids"):
-        fusion_of("perceiver", **SMALL)(few)
+        fusion_of("perceiver", opened=1.0, **SMALL)(few)
 
 
 @pytest.mark.parametrize("weights", [torch.bfloat16, torch.float32])
 def test_half_precision_gives_nearly_the_same(weights):
     geometry = features_of(GRIDS, views_per_sample=SAMPLES, invalid=(3,))
-    exact = fusion_of("perceiver", **SMALL)(geometry)
+    exact = fusion_of("perceiver", opened=1.0, **SMALL)(geometry)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=weights == torch.float32):
-        prefix = fusion_of("perceiver", **SMALL).to(weights)(geometry)
+        prefix = fusion_of("perceiver", opened=1.0, **SMALL).to(weights)(geometry)
     assert (prefix - exact).abs().max() < 0.1 * exact.abs().max()
 
 

@@ -60,7 +60,7 @@ class ViewInputs:
             coordinates_m=coordinates,
             features=features,
             camera=self.given.get("geometry_camera"),
-            views=self._posed(config, input_ids),
+            views=self._told(config, input_ids),
         )
 
     def grid_hw(self, config: "SpatialVLConfig") -> Tensor:
@@ -92,11 +92,9 @@ class ViewInputs:
             per_sample.append(sum(counts[first:image]))
         return tuple(per_sample)
 
-    def _posed(self, config: "SpatialVLConfig", input_ids: Tensor | None) -> Views | None:
-        """The views without their pixels, where their poses are known."""
+    def _told(self, config: "SpatialVLConfig", input_ids: Tensor | None) -> Views:
+        """The views without their pixels, with what is known of their cameras: as an encoder that had been asked would hand them on."""
         poses = self.given.get("view_world_from_camera")
-        if poses is None:
-            return None
         per_sample = self.views_per_sample(config, input_ids)
         return Views(
             images=(),
@@ -105,7 +103,7 @@ class ViewInputs:
             intrinsics=self.given.get("view_intrinsics"),
             depth_m=self.given.get("view_depth_m"),
             depth_intrinsics=self.given.get("view_depth_intrinsics"),
-            frame_from_camera=frame_from_camera(config.coordinate_frame, poses, per_sample),
+            frame_from_camera=None if poses is None else frame_from_camera(config.coordinate_frame, poses, per_sample),
         )
 
 

@@ -79,10 +79,7 @@ class Cross(nn.Module):
             step_grid = visual.grid_thw[:, 1:].repeat_interleave(visual.grid_thw[:, 0], dim=0)
             queries = rotated(queries, phases_rad(centres(step_grid, tokens=len(queries)), turns))
             keys = rotated(keys, phases_rad(centres(geometry.grid_hw, tokens=len(keys)), turns))
-        camera = None
-        if geometry.camera is not None:
-            camera = self.geometry_norm(geometry.camera.nan_to_num(0.0, 0.0, 0.0).to(dtype))
-        looks = [self._look(group, queries, keys, values, camera, geometry.is_valid) for group in _groups(steps)]
+        looks = [self._look(group, queries, keys, values, geometry) for group in _groups(steps)]
         back = torch.argsort(torch.cat([look.tokens for look in looks]))
         found = torch.cat([look.found for look in looks]).index_select(0, back)
         is_seen = torch.cat([look.is_seen for look in looks])[back]
@@ -94,20 +91,21 @@ class Cross(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.options.heads, -1))
 
-    def _look(self, group: list[Step], queries: Tensor, keys: Tensor, values: Tensor, camera: Tensor | None, is_valid: Tensor) -> "Look":
+    def _look(self, group: list[Step], queries: Tensor, keys: Tensor, values: Tensor, geometry: GeometryTokens) -> "Look":
         """One attention for steps of one size."""
         device = queries.device
         rows = torch.arange(group[0].rows * group[0].columns, device=device)
         cells = torch.arange(group[0].view_rows * group[0].view_columns, device=device)
         of_step = torch.tensor([step.first_token for step in group], device=device)[:, None] + rows
         of_view = torch.tensor([step.first_geometry for step in group], device=device)[:, :, None] + cells  # (G, views, cells)
-        taken = is_valid[of_view]
+        taken = geometry.is_valid[of_view]
         q = queries.index_select(0, of_step.flatten()).unflatten(0, of_step.shape)
         k, v = (x.index_select(0, of_view.flatten()).unflatten(0, (len(group), -1)) for x in (keys, values))
         allowed = taken.flatten(1)
-        if camera is not None:
-            own = camera[torch.tensor([step.views for step in group], device=device)]  # (G, views, C); at no place in the image, not turned
-            k = torch.cat([self._heads(self.key(own)), k], dim=1)
+        if geometry.camera is not None:
+            own = geometry.camera[torch.tensor([step.views for step in group], device=device)]  # (G, views, C)
+            own = self.geometry_norm(torch.where(taken.any(dim=-1, keepdim=True), own, 0.0).to(self.key.weight.dtype))
+            k = torch.cat([self._heads(self.key(own)), k], dim=1)  # at no place in the image, so not turned
             v = torch.cat([self._heads(self.value(own)), v], dim=1)
             allowed = torch.cat([taken.any(dim=-1), allowed], dim=1)
         is_seen = allowed.any(dim=1, keepdim=True)
