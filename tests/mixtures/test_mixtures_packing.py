@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataError
-from sightline.mixtures.packing import grouped, packed_rows
+from sightline.mixtures.packing import balanced_rows, grouped, packed_rows
 
 
 def test_every_item_stands_in_exactly_one_row_and_no_row_is_too_long():
@@ -40,3 +40,20 @@ def test_questions_over_the_same_pictures_are_grouped_up_to_a_number():
     assert grouped([], most=3) == []
     with pytest.raises(DataError, match="expected 1 or more, found 0"):
         grouped(["a"], most=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [16, 32, 256])
+def test_the_rows_of_one_step_are_of_nearly_equal_length(seed, count):
+    rng = np.random.default_rng(seed)
+    lengths = (252 * rng.integers(2, 9, count) + 60 * rng.integers(1, 9, count) + rng.integers(0, 40, count)).tolist()
+    packing = balanced_rows(lengths, budget=8192)
+    assert sorted(item for row in packing.rows for item in row) == list(range(count))
+    assert packing.budget <= 8192 and packing.useful_share >= (0.97 if count > 16 else 0.93)
+
+
+def test_a_step_takes_one_row_more_rather_than_one_too_long():
+    packing = balanced_rows([6, 6, 6], budget=10)  # 18 tokens, but no two fit together
+    assert packing.rows == ((0,), (1,), (2,)) and packing.budget == 6
+    with pytest.raises(DataError, match="item 1: expected 1 to 10 tokens, found 11"):
+        balanced_rows([3, 11], budget=10)

@@ -1,7 +1,9 @@
 """Which samples share a sequence: rows of a token budget, filled so that hardly a token is padding."""
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,3 +62,38 @@ def grouped(keys: Sequence[object], *, most: int) -> list[list[int]]:
             groups.append(group)
         group.append(item)
     return groups
+
+
+def balanced_rows(lengths: Sequence[int], *, budget: int, names: Sequence[str] | None = None) -> Packing:
+    """All items of one step in as few rows as hold them, of nearly equal length, so that padding to the longest row costs little.
+
+    Karmarkar and Karp's differencing: the two divisions that differ most are laid over each other the other way round, until one is left;
+    one row more wherever a row would exceed the budget. `budget` of the result is the length of the longest row. Raises DataError for an
+    item longer than the budget.
+    """
+    packed_rows(lengths, budget=budget, names=names)  # refuses what does not fit, by name
+    count = max(1, -(-sum(lengths) // budget))
+    while (rows := _divided(lengths, count))[0].tokens > budget:
+        count += 1
+    kept = sorted((sorted(row.items) for row in rows if row.items), key=lambda items: items[0])
+    return Packing(rows=tuple(tuple(items) for items in kept), budget=rows[0].tokens, tokens=int(np.sum(lengths, dtype=np.int64)))
+
+
+class _Row(NamedTuple):
+    tokens: int
+    items: tuple[int, ...]
+
+
+def _divided(lengths: Sequence[int], count: int) -> list[_Row]:
+    """`count` rows, fullest first."""
+    empty = [_Row(0, ())] * (count - 1)
+    heap = [(-length, item, [_Row(length, (item,)), *empty]) for item, length in enumerate(lengths)]
+    heapq.heapify(heap)
+    number = len(lengths)
+    while len(heap) > 1:
+        first, second = heapq.heappop(heap)[2], heapq.heappop(heap)[2]
+        both = [_Row(one.tokens + other.tokens, one.items + other.items) for one, other in zip(first, reversed(second), strict=True)]
+        both.sort(key=lambda row: (-row.tokens, row.items))
+        heapq.heappush(heap, (both[-1].tokens - both[0].tokens, number, both))
+        number += 1
+    return heap[0][2]
