@@ -117,8 +117,8 @@ def run_all(machine: Machine, cases: Sequence[Case], say: Callable[[str], None])
 
 def attempted(machine: Machine, name: str, run: Callable[[Machine], list[Row]]) -> tuple[list[Row], bool]:
     """The rows of a case, and whether it fitted in memory."""
-    gc.collect()
     if machine.device.type == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     try:

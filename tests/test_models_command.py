@@ -1,6 +1,7 @@
 """`sightline models`: what is listed of every preset, other choices of its parts, and what is refused with a reason."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -88,3 +89,10 @@ def test_parts_are_exchanged_one_by_one():
 def test_what_cannot_be_says_why(arguments, reason):
     done = sightline(*arguments)
     assert done.exit_code == 2 and reason in done.output, done.output
+
+
+def test_the_page_of_models_shows_what_the_command_says():
+    page = (Path(__file__).parent.parent / "docs" / "models.md").read_text("utf-8")
+    told = [row.split() for row in sightline().output.splitlines()[1:-1]]
+    for name, parameters, trained, _, _, _, _, *rest in told:
+        assert f"| `{name}` | {' | '.join([parameters, trained, *rest])} |" in page
