@@ -78,8 +78,9 @@ class CachedEncoder:
             for sample, part in zip(shown, parts, strict=True)
         ]
         sizes = [tuple((int(image.shape[-2]), int(image.shape[-1])) for image in part.images) for part in parts]
-        found = self._found(shown, contents, sizes, lambda samples: _views_of_samples(views, samples, starts))
-        return _joined(found, views=views, device=views.token_grid_hw.device)
+        device = views.token_grid_hw.device
+        found = self._found(shown, contents, sizes, lambda samples: _views_of_samples(views, samples, starts), device)
+        return _joined(found, views=views, device=device)
 
     def with_features(self, config: "SpatialVLConfig", batch: Mapping[str, Any], shown: Sequence[Shown]) -> dict[str, Any]:
         """Model inputs with the geometry that the encoder gives for their views: where a training loop plugs the cache in.
@@ -100,10 +101,12 @@ class CachedEncoder:
         ]
         patch = config.vision_grid.patch_px
         sizes = [tuple((rows * patch, columns * patch) for _, rows, columns in part.grid_thw.tolist()) for part in samples]
-        features = self._found(
-            shown, contents, sizes, lambda missing: views_of(config, self.encoder, _inputs_of([samples[index] for index in missing]), None)
-        )
-        geometry = _joined(features, views=None, device=found.pixel_values.device)
+
+        def views_of_missing(missing: list[int]) -> Views:
+            return views_of(config, self.encoder, _inputs_of([samples[index] for index in missing]), None)
+
+        device = found.pixel_values.device
+        geometry = _joined(self._found(shown, contents, sizes, views_of_missing, device), views=None, device=device)
         given = {
             "geometry_coordinates": geometry.coordinates_m,
             "geometry_features": geometry.features,
@@ -120,6 +123,7 @@ class CachedEncoder:
         contents: Sequence[str],
         sizes: Sequence[tuple[tuple[int, int], ...]],
         views_of_missing: Callable[[list[int]], Views],
+        device: torch.device,
     ) -> list[ViewFeatures | None]:
         """Of each sample; None for one that shows no frame. Equal samples are computed once."""
         encoder = self.identity()
@@ -127,7 +131,7 @@ class CachedEncoder:
             FeatureKey(scan_id=sample.scan_id, frame_ids=sample.frame_ids, sizes_hw=sizes_hw, content=content, encoder=encoder)
             for sample, sizes_hw, content in zip(shown, sizes, contents, strict=True)
         ]
-        found = [self.cache.get(key) if key.frame_ids else None for key in keys]
+        found = [self.cache.get(key, device=device) if key.frame_ids else None for key in keys]
         missing = list({key: index for index, key in enumerate(keys) if key.frame_ids and found[index] is None}.values())
         if missing:
             with torch.no_grad():
@@ -334,5 +338,6 @@ def _joined(parts: Sequence[ViewFeatures | None], *, views: Views | None, device
     named = [part.tensors() for part in parts if part is not None]
     if not named:
         raise ModelError(f"feature cache: expected frames in some of the {len(parts)} samples, found none")
-    tensors = {name: (torch.cat([part[name] for part in named]) if len(named) > 1 else named[0][name]).to(device) for name in named[0]}
+    by_name = {name: [part[name].to(device) for part in named] for name in named[0]}
+    tensors = {name: torch.cat(parts_of) if len(parts_of) > 1 else parts_of[0] for name, parts_of in by_name.items()}
     return GeometryTokens(views_per_sample=tuple(0 if part is None else len(part.grid_hw) for part in parts), views=views, **tensors)

@@ -15,6 +15,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
+
 from sightline.errors import ModelError
 from sightline.files import replacing
 from sightline.models.feature_entries import (
@@ -110,13 +112,13 @@ class FeatureCache:
         self._known_bytes: int | None = None  # in the folder when last looked, and what this process wrote since
         self._since_look = 0
 
-    def get(self, key: FeatureKey) -> ViewFeatures | None:
-        """Features of exactly this key, or None. A file that is no whole entry is removed."""
+    def get(self, key: FeatureKey, *, device: torch.device | str = "cpu") -> ViewFeatures | None:
+        """Features of exactly this key on a device, or None. A file that is no whole entry is removed."""
         began_s = time.perf_counter()
         path, text = self.path(key), key.text()
         try:
             data = path.read_bytes()
-            found = unpack(data, key=text, stored_as=self.stored_as)
+            found = unpack(data, key=text, stored_as=self.stored_as, device=device)
         except (FileNotFoundError, NotADirectoryError):
             self._counts["absent"] += 1
             return None

@@ -19,6 +19,7 @@ STORED_AS = (EXACT, FLOAT8, INT8)
 LARGEST = {FLOAT8: 448.0, INT8: 127.0}  # of float8_e4m3fn and of int8
 FLOATS = {str(dtype): dtype for dtype in (torch.float32, torch.float16, torch.bfloat16)}
 WORDS = 512  # of 8 bytes, to a row of the checksum: one page of a disk
+NUMBERS_AT_ONCE = 2**16  # a quarter of a megabyte in single precision
 PARTS = ("features", "camera")  # what per-token scales may shrink; coordinates, flags and grids stay exact
 
 
@@ -71,8 +72,10 @@ def pack(features: ViewFeatures, *, key: str, stored_as: str) -> Packed:
     return Packed(data=data, features=read_back, relative_error=torch.cat(errors) if errors else torch.zeros(0))
 
 
-def unpack(data: bytes, *, key: str, stored_as: str) -> ViewFeatures:
-    """Raises DamagedEntryError or ForeignEntryError; never gives features of another key."""
+def unpack(data: bytes, *, key: str, stored_as: str, device: torch.device | str = "cpu") -> ViewFeatures:
+    """Features on a device, where bytes become numbers again. Raises DamagedEntryError or ForeignEntryError; never gives features of
+    another key.
+    """
     try:
         kept = load(data)
     except (SafetensorError, ValueError) as error:
@@ -83,6 +86,7 @@ def unpack(data: bytes, *, key: str, stored_as: str) -> ViewFeatures:
         raise DamagedEntryError("expected the checksum of its contents, found another")
     if about["key"] != key or about["stored_as"] != stored_as:
         raise ForeignEntryError("expected features of this key, found those of another")
+    kept = {name: tensor.to(device) for name, tensor in kept.items()}
     for name, dtype in json.loads(about["dtypes"]).items():
         kept[name] = _grown(kept[name], kept.pop(f"{name}.scale"), FLOATS[dtype])
     return ViewFeatures(**kept)
@@ -99,7 +103,12 @@ def _shrunk(tokens: Tensor, *, name: str, stored_as: str) -> tuple[Tensor, Tenso
 
 
 def _grown(shrunk: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
-    return (shrunk.float() * scale).to(dtype)
+    """Numbers again, the same bits on every device; on the host a few tokens at a time, which stay in its cache."""
+    grown = torch.empty(shrunk.shape, dtype=dtype, device=shrunk.device)
+    at_once = max(1, NUMBERS_AT_ONCE // max(1, shrunk.shape[1])) if shrunk.device.type == "cpu" else max(1, len(shrunk))
+    for part in zip(grown.split(at_once), shrunk.split(at_once), scale.split(at_once), strict=True):
+        part[0].copy_(part[1].float().mul_(part[2]))
+    return grown
 
 
 def _relative_error(found: Tensor, expected: Tensor) -> Tensor:
