@@ -27,7 +27,7 @@ class Aggregator(nn.Module):
     def __init__(self, options: VggtOptions):
         super().__init__()
         self.options = options
-        self.is_checkpointing = False  # recompute blocks in the backward pass
+        self.gradient_checkpointing = False  # recompute blocks in the backward pass; transformers switches it by this name
         channels, slots = options.embed_dim, 2  # of the first frame, of any other
         if options.patch_embed == "dinov2":
             self.patch_embed: nn.Module = DinoV2(
@@ -82,7 +82,7 @@ class Aggregator(nn.Module):
         return [kept[layer] for layer in asked]
 
     def _run(self, block: nn.Module, x: Tensor, rope: Rope, frames: int) -> Tensor:
-        if self.is_checkpointing and torch.is_grad_enabled():
+        if self.gradient_checkpointing and torch.is_grad_enabled():
             return checkpoint(block, x, rope, frames, use_reentrant=False)
         return block(x, rope, frames)
 
