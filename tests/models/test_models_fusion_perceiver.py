@@ -15,15 +15,16 @@ GRIDS = [(2, 3), (3, 2), (2, 2), (4, 3), (1, 2), (3, 3)]
 SAMPLES = (1, 3, 2)
 
 
-def first_views(geometry: GeometryTokens, views: int) -> GeometryTokens:
-    """The first sample's views alone."""
-    tokens = int(geometry.grid_hw[:views].prod(-1).sum())
+def alone(geometry: GeometryTokens, first: int, last: int) -> GeometryTokens:
+    """The views from `first` to before `last` as the only sample."""
+    starts = [0, *geometry.grid_hw.prod(-1).cumsum(0).tolist()]
+    tokens = slice(starts[first], starts[last])
     return GeometryTokens(
-        views_per_sample=(views,),
-        grid_hw=geometry.grid_hw[:views],
-        is_valid=geometry.is_valid[:tokens],
-        features=geometry.features[:tokens],
-        camera=geometry.camera[:views],
+        views_per_sample=(last - first,),
+        grid_hw=geometry.grid_hw[first:last],
+        is_valid=geometry.is_valid[tokens],
+        features=geometry.features[tokens],
+        camera=geometry.camera[first:last],
     )
 
 
@@ -57,7 +58,14 @@ def test_the_views_tokens_come_first_in_order_and_the_latents_after():
 def test_the_batch_around_a_sample_does_not_matter():
     fusion = fusion_of("perceiver", opened=1.0, **SMALL)
     whole = features_of(GRIDS, views_per_sample=(3, 1, 2), invalid=(2, 17))
-    torch.testing.assert_close(fusion(whole)[:8], fusion(first_views(whole, 3)), rtol=0, atol=1e-6)
+    for own, first, last in zip(fusion(whole).split([8, 6, 7]), (0, 3, 4), (3, 4, 6), strict=True):
+        torch.testing.assert_close(own, fusion(alone(whole, first, last)), rtol=0, atol=1e-6)
+
+
+def test_invalid_tokens_are_as_if_they_were_not_there():
+    fusion = fusion_of("perceiver", opened=1.0, geometry_tokens=0, **SMALL)
+    geometry = features_of(GRIDS[:4], invalid=range(16, 28))
+    torch.testing.assert_close(fusion(geometry), fusion(alone(geometry, 0, 3)), rtol=0, atol=1e-6)
 
 
 def test_every_token_of_every_view_reaches_the_latents_and_only_its_own_samples():
@@ -145,6 +153,12 @@ def test_each_view_has_a_token_of_its_own_that_follows_its_pose_from_the_first_c
     torch.testing.assert_close(fusion(features_of(GRIDS[:3], views=posed(elsewhere, (3,)))), base, rtol=0, atol=1e-5)
     unknown = fusion(features_of(GRIDS[:3]))
     assert ((unknown - base).abs().amax(dim=1) > 1e-3).tolist() == [True] * 3 + [False] * 5
+
+
+def test_views_of_which_nothing_is_known_but_their_number_have_tokens_that_differ():
+    fusion = fusion_of("perceiver", opened=1.0, **SMALL)
+    tokens = fusion(features_of([(2, 3)] * 3, with_camera=False))[:3]
+    assert all((tokens[i] - tokens[j]).abs().max() > 1e-2 for i in range(3) for j in range(i))
 
 
 def test_more_views_than_it_can_tell_apart_are_refused_by_name():
