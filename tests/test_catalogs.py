@@ -16,6 +16,7 @@ CATALOGS = {
     "ENCODERS": "sightline.models",
     "FUSIONS": "sightline.models",
     "PRESETS": "sightline.models",
+    "SOURCES": "sightline.mixtures",
 }
 
 

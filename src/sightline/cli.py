@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from sightline import __version__
 from sightline.errors import SightlineError
-from sightline.verbs import data, export, export_checkpoint, facts, generate, model, models, show, slurm
+from sightline.verbs import data, datasets, export, export_checkpoint, facts, generate, model, models, show, slurm
 
 
 class Verbs(TyperGroup):
@@ -48,6 +48,7 @@ app.command()(data.measure)
 app.command()(facts.facts)
 app.command()(generate.generate)
 app.command()(export.export)
+app.add_typer(datasets.app, name="data")
 app.add_typer(slurm.app, name="slurm")
 app.command()(models.models)
 app.command()(model.train)

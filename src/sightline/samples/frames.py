@@ -49,25 +49,26 @@ class FrameCache:
 
     def frame(self, store: Path, scan_id: str, frame_id: str) -> Frame:
         """The frame of a scan. Raises SceneError for a missing scan, DataError for a missing frame."""
-        frames = self._frames(store, scan_id)
+        frames = self.frames(store, scan_id)
         if frame_id not in frames:
             raise DataError(f"{store / scan_id}: expected frame '{frame_id}', found {len(frames)} frames without it")
         return frames[frame_id]
 
     def rgb(self, frame: Frame, *, width: int, height: int) -> np.ndarray:
         """The image `(height, width, 3)` uint8, read-only, shrunk by averaging areas."""
-        key = ("rgb", frame.rgb_path, _stamp(frame.rgb_path), width, height)
-        return self._array(key, lambda: resized(read_rgb(frame.rgb_path), width=width, height=height))
+        key = ("rgb", frame.rgb_path, stamp(frame.rgb_path), width, height)
+        return self.kept(key, lambda: resized(read_rgb(frame.rgb_path), width=width, height=height))
 
     def depth_m(self, frame: Frame) -> np.ndarray | None:
         """The depth map at its own size, read-only; None where the frame has none."""
         if frame.depth_path is None:
             return None
-        key = ("depth", frame.depth_path, frame.depth_index, _stamp(frame.depth_path), frame.depth_scale_m)
-        return self._array(key, lambda: frame_depth_m(frame))
+        key = ("depth", frame.depth_path, frame.depth_index, stamp(frame.depth_path), frame.depth_scale_m)
+        return self.kept(key, lambda: frame_depth_m(frame))
 
-    def _frames(self, store: Path, scan_id: str) -> dict[str, Frame]:
-        key = (store, scan_id, _stamp(store / scan_id / FINISHED))
+    def frames(self, store: Path, scan_id: str) -> dict[str, Frame]:
+        """The frames of a scan by id. Raises SceneError for a missing scan."""
+        key = (store, scan_id, stamp(store / scan_id / FINISHED))
         if key not in self._scans:
             self._scans[key] = {frame.frame_id: frame for frame in SceneStore(store).read(scan_id).frames}
             while len(self._scans) > KEPT_SCANS:
@@ -75,7 +76,12 @@ class FrameCache:
         self._scans.move_to_end(key)
         return self._scans[key]
 
-    def _array(self, key: tuple, read: Callable[[], np.ndarray]) -> np.ndarray:
+    def holds(self, key: tuple) -> bool:
+        """Whether an array is kept now."""
+        return key in self._arrays
+
+    def kept(self, key: tuple, read: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array of a key, read-only; `read` makes it where it is not kept."""
         if key not in self._arrays:
             array = read()
             array.flags.writeable = False
@@ -87,7 +93,7 @@ class FrameCache:
         return self._arrays[key]
 
 
-def _stamp(path: Path) -> int:
+def stamp(path: Path) -> int:
     """When a file was last written; 0 where it is missing, which its reader will say better."""
     return path.stat().st_mtime_ns if path.exists() else 0
 
@@ -129,7 +135,7 @@ def load_framed(
         marks = [mark for mark in sample.marks if mark.frame_id == frame_id]
         chosen = framings(frame.intrinsics.width, frame.intrinsics.height)
         for mark in marks:
-            _expect_shown(mark, chosen, stored=frame.intrinsics, where=sample.sample_id)
+            expect_shown(mark, chosen, stored=frame.intrinsics, where=sample.sample_id)
         depth_m = cache.depth_m(frame) if with_depth else None
         views: list[View] = []
         for framing in chosen:
@@ -159,7 +165,8 @@ def _share_of(u_px: float, v_px: float, framing: Framing, window: Window, *, sto
     return (across - window.left) / window.width, (down - window.top) / window.height
 
 
-def _expect_shown(mark: Mark, framings: Sequence[Framing], *, stored: Intrinsics, where: str) -> None:
+def expect_shown(mark: Mark, framings: Sequence[Framing], *, stored: Intrinsics, where: str) -> None:
+    """Raises DataError for a mark that no window of the framings shows whole."""
     corners = [(mark.u_px, mark.v_px), *([(mark.right_px, mark.bottom_px)] if mark.is_box else [])]
     for framing in framings:
         for window in framing.windows:
