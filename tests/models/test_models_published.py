@@ -1,15 +1,19 @@
 """Published Spatial-MLLM checkpoints answer as their original classes did, number for number; what does not fit is refused by name."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import original_layouts as layouts
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from toy_models import toy_checkpoint
 
 from sightline.errors import ModelError
+from sightline.models.checkpoints import save_checkpoint
 from sightline.models.published import LAYOUTS, layout_of, load_published, tensor_shapes
 from sightline.models.sources import Source
 from sightline.models.spatial_vl import SpatialVLForConditionalGeneration
@@ -258,3 +262,17 @@ def test_shapes_come_from_the_headers_and_a_damaged_file_is_named(copied):
 
 def test_the_layouts_name_both_versions():
     assert {layout.version for layout in LAYOUTS} == {"1.0", "1.1"}
+
+
+def test_the_page_of_checkpoints_loads_both_and_merges_what_it_adapts(folders, tmp_path):
+    """The functions of docs/models/checkpoints.md, on folders at hand."""
+    page = (Path(__file__).parents[2] / "docs" / "models" / "checkpoints.md").read_text("utf-8")
+    shown: dict = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(compile(block, "checkpoints.md", "exec"), shown)
+    assert worst(shown["published"](str(folders["v1_0"])), "v1_0", "short") < LOGIT_TOLERANCE
+    base = toy_checkpoint("mlp3d")
+    save_checkpoint(base, tmp_path / "base")
+    shown["save_adapter"](shown["adapted"](tmp_path / "base"), tmp_path / "adapter", base=tmp_path / "base")
+    plain, wanted = shown["plain"](tmp_path / "adapter").state_dict(), base.model.state_dict()
+    assert plain.keys() == wanted.keys() and all(torch.allclose(plain[name], wanted[name]) for name in wanted)
