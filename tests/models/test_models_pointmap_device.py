@@ -107,6 +107,15 @@ def test_a_view_has_the_same_points_either_way(shown, depth, fraction):
     expect_same(encode(batch_of([view], [grid]), fraction), points, is_valid)
 
 
+def test_padding_counts_nowhere_even_where_the_image_shows_more_than_the_depth_camera():
+    narrow = a_view(2, depth=(40, 30))
+    wide = Intrinsics.from_field_of_view(horizontal_deg=110.0, width=64, height=48)
+    views = [replace(narrow, intrinsics=wide), a_view(3)]
+    points, is_valid = on_host(views, [(3, 4)] * 2)
+    assert is_valid[:12].any() and not is_valid[:12].all()
+    expect_same(encode(batch_of(views, [(3, 4)] * 2)), points, is_valid)
+
+
 def test_views_of_several_sizes_share_a_padded_batch():
     views = [a_view(1), a_view(2, shown=PORTRAIT, depth=(97, 131)), a_view(3, depth=(40, 30)), a_view(4), a_view(5, shown=ODD)]
     grids = [(3, 4), (4, 3), (3, 4), (3, 4), (5, 7)]
@@ -125,17 +134,17 @@ def test_a_view_does_not_depend_on_the_others_nor_on_how_many_fit_at_once(monkey
 
 
 def test_pixels_on_the_edge_of_two_tokens_are_counted_alike():
-    """Depth of 5x3 pixels under 2x2 tokens: the middle row and column lie exactly on an edge."""
-    size = {"width": 5, "height": 3}
+    """Depth of 6x9 pixels under 4x6 tokens: every third row and column lies exactly on an edge, where rounding falls to either side."""
+    size = {"width": 6, "height": 9}
     for degrees in np.linspace(40.0, 110.0, 15):
         camera = Intrinsics.from_field_of_view(horizontal_deg=float(degrees), **size)
         for times in (1, 3, 7):
-            shown = camera.resized(width=5 * times, height=3 * times)
-            depth_m = np.random.default_rng(0).uniform(1.0, 4.0, (3, 5)).astype(np.float32)
+            shown = camera.resized(width=6 * times, height=9 * times)
+            depth_m = np.random.default_rng(0).uniform(1.0, 4.0, (9, 6)).astype(np.float32)
             view = replace(toy_view(0, depth_m=depth_m), intrinsics=shown, depth_intrinsics=camera)
-            points, is_valid = on_host([view], [(2, 2)])
-            expect_same(encode(batch_of([view], [(2, 2)])), points, is_valid)
-            rounded = batch_of([view], [(2, 2)])
+            points, is_valid = on_host([view], [(6, 4)])
+            expect_same(encode(batch_of([view], [(6, 4)])), points, is_valid)
+            rounded = batch_of([view], [(6, 4)])
             rounded = replace(rounded, intrinsics=rounded.intrinsics.float(), depth_intrinsics=rounded.depth_intrinsics.float())
             expect_same(encode(rounded), points, is_valid)
 
@@ -217,8 +226,10 @@ def test_coordinate_frames_of_a_batch_are_those_of_each_sample(name, roll_rad):
 def test_straight_down_and_a_camera_on_its_side_have_a_level_frame():
     down = rigid(np.diag([1.0, -1.0, -1.0]), np.array([0.0, 0.0, 2.0]))
     side = rigid(np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]).T, np.array([1.0, 2.0, 3.0]))
-    poses = np.stack([down, side])
-    found = frame_from_camera("first_camera_level", torch.from_numpy(poses), (1, 1)).numpy()
+    quarter_turn = rigid(np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).T, np.zeros(3))  # looks along +y, right is down
+    np.testing.assert_allclose(frame_from_world("first_camera_level", quarter_turn), np.eye(4), atol=1e-12)
+    poses = np.stack([down, side, quarter_turn])
+    found = frame_from_camera("first_camera_level", torch.from_numpy(poses), (1, 1, 1)).numpy()
     np.testing.assert_allclose(found, [frame_from_world("first_camera_level", pose) @ pose for pose in poses], atol=1e-12)
 
 

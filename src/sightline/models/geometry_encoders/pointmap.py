@@ -138,7 +138,7 @@ def _along(pixels: int, depth: Tensor, shown: Tensor, cells: int) -> tuple[Tenso
     cell = torch.floor((slope * shown_focal + shown_centre + 0.5) * cells / shown_size + EDGE_CELLS)
     cell = torch.where(index < size, cell, -1.0)
     lands = cell[..., None] == torch.arange(cells, device=depth.device, dtype=torch.float64)
-    return torch.where(torch.isfinite(slope), slope, 0.0), lands.double()  # a missing camera has no slopes, and 0 * inf is no 0
+    return slope, lands.double()
 
 
 def _runs(grids: Sequence[tuple[int, int]], at_once: int) -> list[tuple[int, int]]:
