@@ -8,7 +8,7 @@ import pytest
 import torch
 from handmade_facts import CAMERA
 from small_store import write_scan
-from toy_models import COLUMNS, HEIGHT, QUESTION, ROWS, WIDTH, camera, toy_checkpoint, toy_samples, toy_view
+from toy_models import COLUMNS, HEIGHT, QUESTION, ROWS, WIDTH, camera, toy_checkpoint, toy_samples, toy_tokenizer, toy_view
 
 from sightline.errors import DataError, ModelError
 from sightline.geometry.transforms import apply, inverse, rigid, yaw_matrix
@@ -19,6 +19,7 @@ from sightline.models.sample_encoder import SampleEncoder
 from sightline.models.tokenizer import TURN_END, train_tokenizer
 from sightline.questions.question import MARK_COLOURS, Mark
 from sightline.samples.sample import Sample
+from sightline.samples.views import views_of_scan
 
 TOKENS = ROWS * COLUMNS
 
@@ -262,6 +263,54 @@ def test_dots_stand_at_the_token_that_shows_them(tmp_path: Path):
     assert (colour_at_dot[3, 0, -1], colour_at_dot[3, 2, -1]) == (255.0, 0.0)  # yellow in the very corner
     names = by.tokenizer.convert_ids_to_tokens(by.dot_word_ids())
     assert len(set(names)) == len(names) == 1 + len(MARK_COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("policy", "views"),
+    [
+        ({"image_policy": "smart", "min_pixels": 90**2, "max_pixels": 110**2}, 1),
+        ({"image_policy": "tiles", "tile_px": 48}, 7),
+        ({"image_policy": "square", "square_px": 96}, 1),
+    ],
+)
+def test_dots_stand_at_the_token_that_shows_them_however_images_are_shown(policy, views, tmp_path: Path):
+    """Wherever the colour of the dot fills most of a token's middle, that token is said to hold it."""
+    write_scan(tmp_path, "scan_a", seed=1, cameras=2)
+    by = SpatialVLProcessor(tokenizer=toy_tokenizer(), patch_size=8, **policy)
+    mark = Mark(frame_id="000001", u_px=0.41 * CAMERA.width, v_px=0.37 * CAMERA.height, colour="red")
+    encoded = SampleEncoder(by, store=tmp_path / "store").encode(stored_sample(("000000", "000001"), (mark,)), with_answer=True)
+    assert encoded.views == 2 * views and len(encoded.dots) == encoded.grid_hw.prod(1).sum() == len(encoded.coordinates_m)
+    found = np.flatnonzero(encoded.dots)
+    assert (encoded.dots[found] == 1 + list(MARK_COLOURS).index("red")).all()
+    assert len(found) == (2 if views > 1 else 1)  # in a tile, and in the whole image after the tiles
+    red, green, blue = encoded.patches.reshape(-1, 4, 3, 64).astype(float).transpose(2, 0, 1, 3)
+    coloured = ((red > 200) & (green < 90) & (blue < 90)).sum(axis=(1, 2))
+    second = len(encoded.dots) // 2
+    assert set(found) == {second + int(coloured[second:].argmax())} if views == 1 else coloured[found].min() > 0
+
+
+def test_a_dot_that_the_square_cuts_away_is_refused_by_name(tmp_path: Path):
+    write_scan(tmp_path, "scan_a", seed=1, cameras=1)
+    by = SpatialVLProcessor(tokenizer=toy_tokenizer(), patch_size=8, image_policy="square", square_px=96)
+    mark = Mark(frame_id="000000", u_px=2.0, v_px=50.0, colour="blue")
+    with pytest.raises(DataError, match=r"t/0000: expected its blue mark in the part of frame 000000 that is shown, .* at \(2, 50\)"):
+        SampleEncoder(by, store=tmp_path / "store").encode(stored_sample(("000000",), (mark,)), with_answer=True)
+
+
+def test_a_question_asked_by_hand_shows_what_a_sample_shows(tmp_path: Path):
+    """The same frames and dots, once as a sample and once as `sightline ask` makes them: equal pixels, equal coordinates."""
+    write_scan(tmp_path, "scan_a", seed=1, cameras=2)
+    frame_ids, mark = ("000000", "000001"), Mark(frame_id="000001", u_px=130.0, v_px=100.0, colour="red")
+    for policy in ({"image_policy": "smart", "min_pixels": 90**2, "max_pixels": 110**2}, {"image_policy": "square", "square_px": 96}):
+        by = SpatialVLProcessor(tokenizer=toy_tokenizer(), patch_size=8, **policy)
+        sample = stored_sample(frame_ids, (mark,))
+        wanted = SampleEncoder(by, store=tmp_path / "store").encode(sample, with_answer=False)
+        views = views_of_scan(
+            tmp_path / "store" / "scan_a", frame_ids=frame_ids, marks=["000001:130,100:red"], with_depth=True, framings=by.framings
+        )
+        asked = by.encode(sample.prompt, views, answer=None, where="question")
+        for name in ("input_ids", "patches", "grid_hw", "coordinates_m"):
+            np.testing.assert_array_equal(getattr(asked, name), getattr(wanted, name))
 
 
 def stored_sample(frame_ids: tuple[str, ...], marks: tuple[Mark, ...]) -> Sample:

@@ -10,7 +10,8 @@ from sightline.captures.images import read_rgb
 from sightline.errors import ConfigError, DataError
 from sightline.geometry.transforms import inverse
 from sightline.questions.question import MARK_COLOURS, Mark
-from sightline.samples.frames import View, draw_mark, resized
+from sightline.samples.frames import View, draw_mark
+from sightline.samples.framing import Framings, resized
 from sightline.scenes.scene import Scene
 from sightline.scenes.store import SceneStore
 
@@ -18,9 +19,10 @@ LEAST_TURN_DEG, MOST_TURN_DEG = 10.0, 50.0  # two default frames show the same t
 
 
 def views_of_scan(
-    scan: Path, *, frame_ids: Sequence[str] | None, marks: Sequence[str], with_depth: bool, width: int, height: int
+    scan: Path, *, frame_ids: Sequence[str] | None, marks: Sequence[str], with_depth: bool, framings: Framings
 ) -> tuple[View, ...]:
-    """Named frames of `STORE/SCAN`, or two that look the same way from apart. `marks` are `FRAME:u,v:colour`.
+    """Named frames of `STORE/SCAN`, or two that look the same way from apart, at the size that a model is shown (the first of its framings,
+    not yet cut), so that dots are as large as in training. `marks` are `FRAME:u,v:colour`.
 
     Raises SceneError for no such scan, DataError for no such frame, ConfigError for a malformed mark.
     """
@@ -33,7 +35,8 @@ def views_of_scan(
             raise DataError(f"{scan}: no frame '{frame_id}'; it has {scene.frames[0].frame_id} to {scene.frames[-1].frame_id}")
     views = []
     for frame in (known[frame_id] for frame_id in chosen):
-        rgb = resized(read_rgb(frame.rgb_path), width=width, height=height)
+        canvas = framings(frame.intrinsics.width, frame.intrinsics.height)[0]
+        rgb = resized(read_rgb(frame.rgb_path), width=canvas.width, height=canvas.height)
         for dot in dots:
             if dot.frame_id == frame.frame_id:
                 draw_mark(rgb, dot, stored=frame.intrinsics, where="--mark")
@@ -42,7 +45,7 @@ def views_of_scan(
             View(
                 frame_id=frame.frame_id,
                 rgb=rgb,
-                intrinsics=frame.intrinsics.resized(width=width, height=height),
+                intrinsics=frame.intrinsics.resized(width=canvas.width, height=canvas.height),
                 depth_m=frame_depth_m(frame) if has_depth else None,
                 depth_intrinsics=frame.depth_intrinsics if has_depth else None,
                 world_from_camera=frame.world_from_camera,
@@ -51,17 +54,10 @@ def views_of_scan(
     return tuple(views)
 
 
-def views_of_images(paths: Sequence[Path], *, width: int, height: int) -> tuple[View, ...]:
-    """A user's own pictures, without pose or depth. Raises CaptureError for one that does not open."""
+def views_of_images(paths: Sequence[Path]) -> tuple[View, ...]:
+    """A user's own pictures at their own size, without pose or depth. Raises CaptureError for one that does not open."""
     return tuple(
-        View(
-            frame_id=path.name,
-            rgb=resized(read_rgb(path), width=width, height=height),
-            intrinsics=None,
-            depth_m=None,
-            depth_intrinsics=None,
-            world_from_camera=None,
-        )
+        View(frame_id=path.name, rgb=read_rgb(path), intrinsics=None, depth_m=None, depth_intrinsics=None, world_from_camera=None)
         for path in paths
     )
 

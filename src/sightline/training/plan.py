@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sightline.models.image_sizes import FIXED
+from sightline.models.processor import SpatialVLProcessor
 from sightline.models.sample_encoder import SampleEncoder
 from sightline.training.recipe import TrainRecipe
 from sightline.training.trainer import chosen_samples, start
@@ -21,9 +23,15 @@ def describe(recipe: TrainRecipe) -> list[str]:
     origin = recipe.model.start_from or f"preset '{recipe.model.preset}' with fresh weights"
     return [
         f"data: {len(samples)} questions of {len({sample.scan_id for sample in samples})} scans; tasks {', '.join(tasks)}",
-        f"images: {recipe.data.image_width}x{recipe.data.image_height}, {checkpoint.processor.tokens_per_image} tokens each"
-        + ("; none is shown (blind)" if recipe.data.blind else ""),
+        f"images: {_sizes(checkpoint.processor)}" + ("; none is shown (blind)" if recipe.data.blind else ""),
         f"model: {origin}, fusion '{recipe.model.fusion}', {model.num_parameters():,} parameters, {fusion:,} of them the fusion's",
         f"loop: {loop.updates} updates of {loop.batch_size * loop.accumulate} questions = {asked / len(samples):.1f} passes over the data, "
         f"about {asked * tokens / 1e6:.1f} million tokens ({tokens:.0f} a question)",
     ]
+
+
+def _sizes(processor: SpatialVLProcessor) -> str:
+    """The size of images in words."""
+    if processor.image_policy != FIXED:
+        return f"sizes by the rule '{processor.image_policy}'"
+    return f"{processor.image_width}x{processor.image_height}, {processor.tokens_per_image} tokens each"

@@ -21,8 +21,11 @@ class DataRecipe:
     per_task: int | None = None  # the first so many of each task, in the order of the data set's own shuffle
     allow_benchmark_scenes: bool = False  # train knowingly on scans that benchmarks ask about
     blind: bool = False  # show no image at all: what can be guessed from the words
+    image_policy: str = "fixed"  # image_width x image_height; or "model": sizes as the model's design has them
     image_width: int = 128
     image_height: int = 96
+    min_pixels: int | None = None  # of images whose size the model's design leaves free; None: its own limits
+    max_pixels: int | None = None
     max_tokens: int = 1024
     min_valid_fraction: float = 0.25
 

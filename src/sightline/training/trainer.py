@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sightline import __version__
 from sightline.config import as_mapping, save
-from sightline.errors import DataError, ModelError
+from sightline.errors import ConfigError, DataError, ModelError
 from sightline.execution.progress import counting
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished
 from sightline.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, with_fusion
@@ -114,13 +114,24 @@ def start(recipe: TrainRecipe, samples: list[Sample]) -> Checkpoint:
     processor = SpatialVLProcessor.for_config(
         model.config,
         tokenizer,
-        image_width=data.image_width,
-        image_height=data.image_height,
+        **_image_options(data),
         min_valid_fraction=data.min_valid_fraction,
         max_tokens=data.max_tokens,
         is_blind=data.blind,
     )
     return Checkpoint(model=model, processor=processor)
+
+
+def _image_options(data: DataRecipe) -> dict[str, int]:
+    """How a recipe wants images shown. Raises ConfigError."""
+    limits = {name: value for name in ("min_pixels", "max_pixels") if (value := getattr(data, name)) is not None}
+    if data.image_policy == "model":
+        return limits
+    if data.image_policy != "fixed" or limits:
+        raise ConfigError(
+            f"recipe: data.image_policy: expected 'fixed' without pixel limits, or 'model', found '{data.image_policy}' with {limits}"
+        )
+    return {"image_width": data.image_width, "image_height": data.image_height}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -169,14 +169,14 @@ def ask(
     if (scan is None) == (not images):
         raise ConfigError("ask: expected either --scan STORE/SCAN or --images FILE, found " + ("neither" if scan is None else "both"))
     answerer = Answerer.load(run)
-    size = {"width": answerer.processor.image_width, "height": answerer.processor.image_height}
+    framings = answerer.processor.framings
     if scan is not None:
         frame_ids = [one.strip() for one in frames.split(",")] if frames else None
-        views = views_of_scan(scan, frame_ids=frame_ids, marks=mark or [], with_depth=answerer.needs_depth, **size)
+        views = views_of_scan(scan, frame_ids=frame_ids, marks=mark or [], with_depth=answerer.needs_depth, framings=framings)
     else:
         if mark:
             raise ConfigError("ask: --mark names a frame of a scan, expected --scan with it")
-        views = views_of_images(images or [], **size)
+        views = views_of_images(images or [])
     reply = answerer.ask(question, views)
     typer.echo(reply.text)
     typer.echo(
