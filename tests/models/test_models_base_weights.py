@@ -174,3 +174,43 @@ def test_a_place_is_read_from_one_word(tmp_path):
     assert Source.parse(str(tmp_path)) == Source(place=str(tmp_path))
     with pytest.raises(ModelError, match="expected no revision for a local folder, found 'v1'"):
         Source(place=str(tmp_path), revision="v1").folder()
+
+
+VGGT = {"img_size": 56, "embed_dim": 16, "depth": 2, "num_heads": 2, "dino_depth": 2, "dino_heads": 2}
+
+
+def with_vggt():
+    return config(geometry_encoder="vggt", geometry_options=VGGT, fusion="add", views_per_step=2)
+
+
+def write_vggt(folder, **changes):
+    """The published file of VGGT at tiny size: its aggregator and heads, most of which are not built here."""
+    prefix = "spatial_encoder.vggt_model."
+    shapes = {name.removeprefix(prefix): shape for name, shape in layouts.frozen("v1_1")["tensors"].items() if name.startswith(prefix)}
+    weights = {name: torch.from_numpy(layouts.weight(name, tuple(shape))) for name, shape in shapes.items()} | changes
+    folder.mkdir()
+    save_file(
+        {name: value for name, value in weights.items() if value is not None}, folder / "model.safetensors", metadata={"format": "pt"}
+    )
+    (folder / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
+    return folder
+
+
+def test_the_geometry_encoder_s_weights_come_from_their_own_file_with_their_licence(flat, tmp_path):
+    folder = write_vggt(tmp_path / "vggt")
+    model = load(flat, configured=with_vggt(), geometry=folder)
+    found, stored = model.geometry_encoder.vggt.state_dict(), load_file(folder / "model.safetensors")
+    assert len(found) > 50 and all(torch.equal(weight, stored[name]) for name, weight in found.items())
+    record = model.config.made_from["geometry_encoder"]
+    assert (record["place"], record["name"], record["is_commercial_use_allowed"]) == (str(folder), "cc-by-nc-4.0", False)
+    assert model.config.made_from["fresh"] == ["fusion"]
+
+
+def test_a_geometry_encoder_is_never_silently_random(flat, tmp_path):
+    with pytest.raises(ModelError, match="geometry encoder 'vggt': expected its weights, found no place for them. Fix: a folder or file"):
+        load(flat, configured=with_vggt())
+    assert load(flat, configured=with_vggt(), random_init=True).config.made_from["fresh"] == ["fusion", "geometry_encoder"]
+    with pytest.raises(ModelError, match="1 missing: aggregator.camera_token"):
+        load(flat, configured=with_vggt(), geometry=write_vggt(tmp_path / "short", **{"aggregator.camera_token": None}))
+    with pytest.raises(ModelError, match="expected no weights for geometry encoder 'none'"):
+        load(flat, geometry=tmp_path / "short")
