@@ -63,7 +63,7 @@ def test_a_room_of_eight_views_costs_what_its_budget_says():
 @pytest.mark.parametrize("preset", NOTES)
 @pytest.mark.parametrize("train", ["preset", FULL])
 def test_torchs_counter_agrees_on_a_forward_and_on_a_training_step(preset, train, tokenizer):
-    """Within 3 %: what is not counted here is the placing of depth in the patches. Attention is counted whole, as that counter does."""
+    """To the fourth digit; within 3 % where depth is placed in patches, which is not counted. Attention counts whole, as it does there."""
     config = trained_as(tiny_of(preset, tokenizer), train)
     described = describe(config, SMALL)
     torch.manual_seed(0)
@@ -75,8 +75,9 @@ def test_torchs_counter_agrees_on_a_forward_and_on_a_training_step(preset, train
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as backward:
         loss.backward()
     dense = total(work_by_part(described.stages, described.training, is_dense=True))
-    assert forward.get_total_flops() == pytest.approx(dense.forward_flops, rel=0.03)
-    assert forward.get_total_flops() + backward.get_total_flops() == pytest.approx(dense.step_flops, rel=0.03)
+    near = 0.03 if config.geometry_encoder == "pointmap" else 1e-4
+    assert forward.get_total_flops() == pytest.approx(dense.forward_flops, rel=near)
+    assert forward.get_total_flops() + backward.get_total_flops() == pytest.approx(dense.step_flops, rel=near)
 
 
 def test_only_pairs_that_see_each_other_are_useful():
