@@ -46,6 +46,11 @@ class SpatialVLConfig(PreTrainedConfig):
         return self.backbone_config.get_text_config(decoder=decoder, encoder=encoder)
 
     @property
+    def text_config(self) -> PreTrainedConfig:
+        """As other vision-language configs name it: generation's bookkeeping and launchers that size buffers look for it here."""
+        return self.get_text_config()
+
+    @property
     def vision_grid(self) -> VisionGrid:
         """How images become patches and tokens. A backbone without eyes takes the geometry encoder's patches."""
         return self.backbone_kind.grid(self.backbone_config)

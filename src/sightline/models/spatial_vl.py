@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
 
-from sightline.errors import ModelError
 from sightline.models.config import SpatialVLConfig, check_combination
 from sightline.models.model import ENCODERS, FUSIONS, IGNORED, MODEL_TYPE, GeometryTokens, VisualTokens
-from sightline.models.view_inputs import ViewInputs, expect_placeholders, take_views, views_of
+from sightline.models.view_inputs import ViewInputs, expect_placeholders, expect_prefix, take_views, views_of
 
 NO_DOT_WEIGHT = 0.1  # of a visual token without a dot when dots are named: there are dozens for each with one
 
@@ -146,20 +145,25 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         ]
         return self.kind.with_tokens(features, [*fused, *levels[len(fused) :]])
 
-    def _with_prefix(self, input_ids: Tensor, geometry: GeometryTokens, passed: dict[str, Any]) -> dict[str, Any]:
+    def _with_prefix(self, input_ids: Tensor | None, geometry: GeometryTokens, passed: dict[str, Any]) -> dict[str, Any]:
         """Embeddings with the prefix tokens at their placeholders, in place of token ids."""
+        embeddings, embeds = self.get_input_embeddings(), passed.get("inputs_embeds")
+        embeds = embeddings(input_ids) if embeds is None else embeds
+        if input_ids is not None:
+            is_prefix = input_ids == self.config.prefix_token_id
+        else:  # as transformers finds the places of images where it is given embeddings alone
+            is_prefix = (embeds == embeddings(torch.tensor(self.config.prefix_token_id, device=embeds.device))).all(-1)
+        counts = [self.fusion.prefix_tokens(views) for views in geometry.views_per_sample]
+        # Nothing is put before a question without views, alone or beside others.
+        has_views = [views > 0 for views in geometry.views_per_sample]
+        expect_prefix([count * shown for count, shown in zip(counts, has_views)], is_prefix, passed["attention_mask"])
         prefix = self.fusion(geometry)
-        if 0 in geometry.views_per_sample:  # nothing is put before a question without views, alone or beside others
-            counts = torch.tensor([self.fusion.prefix_tokens(views) for views in geometry.views_per_sample])
-            has_views = torch.tensor(geometry.views_per_sample) > 0
-            prefix = prefix[has_views.repeat_interleave(counts).to(prefix.device)]
-        is_prefix = input_ids == self.config.prefix_token_id
-        if int(is_prefix.sum()) != len(prefix):
-            raise ModelError(f"input_ids: expected {len(prefix)} prefix placeholders for these views, found {int(is_prefix.sum())}")
-        embeds = self.get_input_embeddings()(input_ids)
+        if not all(has_views):
+            prefix = torch.cat([part for part, shown in zip(prefix.split(counts), has_views) if shown])
         embeds = embeds.masked_scatter(is_prefix[..., None], prefix.to(embeds.dtype))
         changed = {"inputs_embeds": embeds, "input_ids": None}
-        if self.kind.has_mrope and passed.get("position_ids") is None and passed.get("mm_token_type_ids") is not None:
+        is_placed = passed.get("position_ids") is not None or passed.get("mm_token_type_ids") is None
+        if self.kind.has_mrope and input_ids is not None and not is_placed:
             grids = {name: passed.get(name) for name in ("image_grid_thw", "video_grid_thw")}
             changed["position_ids"], self.backbone.model.rope_deltas = self.backbone.model.get_rope_index(
                 input_ids, mm_token_type_ids=passed["mm_token_type_ids"], attention_mask=passed["attention_mask"], **grids

@@ -5,6 +5,7 @@ Shapes: B rows of a batch, I images or videos and V views of the whole batch, N 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 VIEW_NAMES = ("views_per_sample", "view_intrinsics", "view_depth_m", "view_depth_intrinsics", "view_world_from_camera")
 GEOMETRY_NAMES = ("geometry_coordinates", "geometry_features", "geometry_camera", "geometry_valid", "geometry_grid_hw")
+SHAPES = {"view_intrinsics": "6", "view_depth_m": "h w", "view_depth_intrinsics": "6", "view_world_from_camera": "4 4"}  # of one view
 IMAGE, VIDEO = 1, 2
 
 
@@ -75,6 +77,8 @@ class ViewInputs:
         stated = self.given.get("views_per_sample")
         if stated is not None:
             stated = tuple(int(count) for count in stated)
+            if input_ids is not None and len(stated) != len(input_ids):
+                raise ModelError(f"views_per_sample: expected a number for each of {len(input_ids)} samples, found {list(stated)}")
             if sum(stated) != sum(counts):
                 raise ModelError(f"views_per_sample: expected numbers that sum to the {sum(counts)} views shown, found {list(stated)}")
             return stated
@@ -96,6 +100,7 @@ class ViewInputs:
         """The views without their pixels, with what is known of their cameras: as an encoder that had been asked would hand them on."""
         poses = self.given.get("view_world_from_camera")
         per_sample = self.views_per_sample(config, input_ids)
+        expect_each_view(self.given, sum(per_sample))
         return Views(
             images=(),
             views_per_sample=per_sample,
@@ -130,7 +135,8 @@ def take_views(inputs: dict[str, Any], *, has_vision: bool) -> Taken:
     image_grid, video_grid = others.pop("image_grid_thw", None), others.pop("video_grid_thw", None)
     grid = image_grid if videos is None else video_grid
     if grid is None:
-        raise ModelError("pixel_values: expected their grids (image_grid_thw or video_grid_thw), found none")
+        named = "pixel_values: expected image_grid_thw" if videos is None else "pixel_values_videos: expected video_grid_thw"
+        raise ModelError(f"{named}, the grid of patches of each, found none")
     if not has_vision:
         others.pop("mm_token_type_ids", None)
     pixels = images if videos is None else videos
@@ -145,8 +151,7 @@ def views_of(config: "SpatialVLConfig", encoder: Any, found: ViewInputs, input_i
         raise ModelError(
             f"fusion '{config.fusion}': expected geometry for {sum(per_sample)} views (depth and pose, or coordinates), found none"
         )
-    if poses is not None and poses.shape != (sum(per_sample), 4, 4):
-        raise ModelError(f"view_world_from_camera: expected ({sum(per_sample)}, 4, 4) for the views shown, found {tuple(poses.shape)}")
+    expect_each_view(found.given, sum(per_sample))
     grid = config.vision_grid
     images = ()
     if encoder.needs_images:
@@ -175,13 +180,47 @@ def expect_placeholders(config: "SpatialVLConfig", input_ids: Tensor | None, att
     if input_ids is None or not config.backbone_kind.has_vision:
         return
     is_placeholder = input_ids == placeholder_id(config, is_video=found.is_video)
-    placeholders, features = int(is_placeholder.sum()), patches // grid.merge**2
+    in_rows = is_placeholder.sum(1).tolist()
+    placeholders, features = sum(in_rows), patches // grid.merge**2
     if placeholders != features:
         raise ModelError(f"input_ids: expected {features} image placeholders for the grids {shown(found.grid_thw)}, found {placeholders}")
-    if attention_mask is not None and attention_mask.ndim == 2:
-        attended = int((is_placeholder & attention_mask[:, -input_ids.shape[1] :].bool()).sum())
-        if attended != placeholders:
-            raise ModelError(f"attention_mask: expected all {placeholders} image placeholders attended, found {attended}")
+    ends = {0, *accumulate(int(tokens) for tokens in (found.grid_thw.prod(-1) // grid.merge**2).tolist())}
+    if not ends.issuperset(accumulate(in_rows)):  # one sample's question would be told of a part of another's view
+        raise ModelError(
+            f"input_ids: expected placeholders of whole images {shown(found.grid_thw)} in each sample, found {in_rows} of them"
+        )
+    expect_attended("image", is_placeholder, attention_mask)
+
+
+def expect_prefix(in_rows: Sequence[int], is_prefix: Tensor, attention_mask: Tensor | None) -> None:
+    """Prefix placeholders of each sample where the fusion makes so many, all attended, or ModelError with the numbers."""
+    found = is_prefix.sum(1).tolist()
+    if sum(found) != sum(in_rows):
+        raise ModelError(f"input_ids: expected {sum(in_rows)} prefix placeholders for these views, found {sum(found)}")
+    if found != list(in_rows):
+        raise ModelError(f"input_ids: expected {list(in_rows)} prefix placeholders in the samples, found {found}")
+    expect_attended("prefix", is_prefix, attention_mask)
+
+
+def expect_attended(what: str, is_placeholder: Tensor, attention_mask: Tensor | None) -> None:
+    """Every placeholder attended, or ModelError with the numbers. A mask of another form is left to the backbone."""
+    if attention_mask is None or attention_mask.ndim != 2:
+        return
+    placeholders = int(is_placeholder.sum())
+    attended = int((is_placeholder & attention_mask[:, -is_placeholder.shape[1] :].bool()).sum())
+    if attended != placeholders:
+        raise ModelError(f"attention_mask: expected all {placeholders} {what} placeholders attended, found {attended}")
+
+
+def expect_each_view(given: dict[str, Any], count: int) -> None:
+    """Cameras and depth maps for so many views, of the right form, or ModelError naming the first that is not."""
+    for name, form in SHAPES.items():
+        value, wanted = given.get(name), form.split()
+        if value is None:
+            continue
+        fits = value.ndim == len(wanted) + 1 and len(value) == count
+        if not fits or any(word.isdigit() and int(word) != size for word, size in zip(wanted, value.shape[1:], strict=True)):
+            raise ModelError(f"{name}: expected ({', '.join([str(count), *wanted])}) for the views shown, found {tuple(value.shape)}")
 
 
 def shown(grids: Sequence[Any] | Tensor) -> str:
