@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sightline.errors import ModelError
@@ -37,6 +37,7 @@ class Prompts:
         self.template = template
         self.image_token = image_token
         self.text_ids = lru_cache(maxsize=65536)(self._text_ids)
+        self.id_of = lru_cache(maxsize=256)(self._id_of)  # a look-up in a large vocabulary is slower than it sounds
         self._turns = lru_cache(maxsize=256)(self._cut_turns)
 
     def head_ids(self, question: str, images: Sequence[Sequence[int]], *, prefix: Sequence[int]) -> list[int]:
@@ -61,12 +62,12 @@ class Prompts:
         """Ids of an answer and the end of its turn; none for None."""
         return [] if answer is None else [*self.text_ids(answer), self.turn_end_id]
 
-    @property
+    @cached_property
     def turn_end_id(self) -> int:
         """The token that ends an answer."""
         return self.id_of(TURN_END) if TURN_END in self.tokenizer.get_vocab() else self.tokenizer.eos_token_id
 
-    def id_of(self, token: str) -> int:
+    def _id_of(self, token: str) -> int:
         """Raises ModelError for a token that the tokenizer does not have."""
         found = self.tokenizer.convert_tokens_to_ids(token)
         if found is None or (found == self.tokenizer.unk_token_id and token != self.tokenizer.unk_token):
