@@ -103,8 +103,9 @@ def test_generated_samples_are_checked_and_imported(tmp_path):
     assert done.exit_code == 0 and re.search(r"[1-4] rows, ([1-4]) good, 0 bad", done.output), done.output
     refused(sightline("data", "check", tmp_path / "set", "--store", tmp_path), "missing_picture")
     assert sightline("data", "import", "sightline", tmp_path / "set", tmp_path / "out").exit_code == 0
+    refused(sightline("data", "import", "sightline", tmp_path / "set", tmp_path / "held", "--split", "held_out"), "at least one row")
     one = ConversationTable(tmp_path / "out")[0]
-    assert one.task == "camera_distance" and one.pictures[0].place == "store" and one.scan_id == "scan_a"
+    assert one.split == "train" and one.task == "camera_distance" and one.pictures[0].place == "store" and one.scan_id == "scan_a"
 
 
 def test_a_data_set_of_ones_own_is_imported_by_its_file(tmp_path):

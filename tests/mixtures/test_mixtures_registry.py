@@ -46,7 +46,7 @@ def test_published_counts_and_benchmarks_are_known():
     assert {split: files.rows for split, files in found["sqa3d"].entry.splits.items()} == {"train": 26623, "val": 3261, "test": 3519}
     assert found["vsi_bench"].entry.splits["test"].rows == 5130 and found["multispa"].entry.splits["test"].rows == 7800
     assert {name for name, one in found.items() if one.entry.benchmark_splits} == {
-        *("sqa3d", "scanqa", "vsi_bench", "multispa", "mindcube_21k", "video_3d_llm")
+        *("sqa3d", "scanqa", "sightline", "vsi_bench", "multispa", "mindcube_21k", "video_3d_llm")
     }
 
 

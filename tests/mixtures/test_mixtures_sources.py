@@ -250,6 +250,16 @@ def test_a_line_that_is_no_json_and_blank_lines_do_not_move_the_numbers(tmp_path
     assert [one.found_at for one in found] == ["rows.jsonl: line 1", "rows.jsonl: line 3", "rows.jsonl: line 4"]
 
 
+def test_half_a_character_is_a_bad_row_and_a_whole_one_is_text(tmp_path):
+    for name, separator in (("rows.jsonl", "\n"), ("rows.json", ",")):
+        lines = [json.dumps({"conversations": chat(f"What {word}?", "x")}) for word in ("\ud83d", "\U0001f600", "is")]
+        text = separator.join(lines)
+        (tmp_path / name).write_text(text if name.endswith("l") else f"[{text}]")
+        bad, whole, plain = read("qwen_vl", tmp_path / name)
+        assert bad.kind == "unreadable" and "half a character" in bad.message
+        assert whole.turns[0].question == "What \U0001f600?" and plain.turns[0].question == "What is?"
+
+
 def test_a_list_larger_than_the_window_is_read_element_by_element(tmp_path, monkeypatch):
     monkeypatch.setattr("sightline.mixtures.sources.reading.CHUNK", 7)
     given = [

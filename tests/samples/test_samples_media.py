@@ -1,5 +1,6 @@
 """Pictures from folders, tar shards, videos and scene stores: the right pixels, the right camera, and a clear word where one is missing."""
 
+import pickle
 import struct
 import tarfile
 from dataclasses import replace
@@ -26,15 +27,16 @@ def value_of(frame: int) -> int:
     return 10 * frame
 
 
-def write_video(path: Path, *, keys_every: int = 8, num_frames: int = NUM_FRAMES, between: int = 2) -> Path:
+def write_video(path: Path, *, keys_every: int = 8, codec: str = "libx264", between: int = 2) -> Path:
     """Frames of one grey each, 64x48, the left upper quarter white: the grey tells the frame, the quarter which way is up."""
     import av
 
     with av.open(str(path), "w") as container:
-        options = {"crf": "1", "g": str(keys_every), "keyint_min": str(keys_every), "bf": str(between), "threads": "1"}
-        stream = container.add_stream("libx264", rate=10, options=options)
+        quality = {"crf": "1", "keyint_min": str(keys_every)} if codec == "libx264" else {"qscale": "1"}
+        options = {**quality, "g": str(keys_every), "bf": str(between), "threads": "1"}
+        stream = container.add_stream(codec, rate=10, options=options)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(num_frames):
+        for index in range(NUM_FRAMES):
             rgb = np.full((48, 64, 3), value_of(index), np.uint8)
             rgb[:24, :32] = 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
@@ -74,6 +76,21 @@ def test_every_frame_of_a_video_is_found_by_its_index(video, decoder):
     assert greys(videos.read_frames(video, [23, 0, 9, 8, 7, 9, 16])) == [23, 0, 9, 8, 7, 9, 16]
     for index in range(NUM_FRAMES):
         assert greys(videos.read_frames(video, [index])) == [index]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "between"), [(".ts", "libx264", 2), (".avi", "mpeg4", 2), (".mkv", "libx264", 3), (".mov", "mpeg4", 0)]
+)
+def test_containers_that_say_no_times_or_seek_badly_give_the_same_frames(tmp_path, suffix, codec, between):
+    import av
+
+    path = write_video(tmp_path / f"walk{suffix}", codec=codec, between=between)
+    with av.open(str(path)) as container:
+        from_start = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert videos.video_facts(path).num_frames == len(from_start) == NUM_FRAMES
+    for index in (0, 7, 8, 9, 15, 23):
+        assert np.array_equal(videos.read_frames(path, [index])[0], from_start[index]), index
+    assert all(np.array_equal(*pair) for pair in zip(videos.read_frames(path, range(NUM_FRAMES)), from_start, strict=True))
 
 
 def test_facts_of_a_video_are_counted(video, decoder):
@@ -237,6 +254,12 @@ def test_a_shard_that_breaks_off_is_named(root):
     (root / "media" / "cut.tar").write_bytes(content[:900])
     with pytest.raises(DataError, match="cut.tar: "):
         shown(root, Picture(place=TAR, path="cut.tar/x/0.png"))
+
+
+def test_a_reader_is_handed_to_other_processes_as_its_folders(root):
+    reader = pickle.loads(pickle.dumps(media(root, cache=FrameCache(max_bytes=12345))))
+    assert (reader.root, reader.store, reader.cache.max_bytes) == (root / "media", root / "store", 12345)
+    assert reader.size(in_folder()) == media(root).size(in_folder())
 
 
 def test_a_picture_without_a_media_root_is_refused():

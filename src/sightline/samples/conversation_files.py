@@ -1,7 +1,8 @@
 """Conversations on disk: Parquet files with one stated schema, read back strictly, any row at random."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,15 @@ ROWS_PER_GROUP = 128  # what one random read decodes; fewer make the files' tabl
 ROWS_PER_FILE = 65_536
 KEPT_GROUPS = 32  # decoded, some 100 kB each
 KEPT_FILES = 24  # open, with their tables of contents, some megabytes each
-STATISTICS = ["task", "split", "scan_id"]  # columns that are worth skipping row groups by
+# Columns that are often the same in a whole row group, by the leaf whose least and greatest value tell it: decoding costs by the column
+ONE_VALUE = ("source", "task", "split", "scan_id", "place_id", "is_video", "frame_policy", "system", "licence", "schema_version")
+OFTEN_EMPTY = {  # lists, by one of their leaves
+    "pictures": "pictures.list.element.place",
+    "references": "references.list.element",
+    "marks": "marks.list.element.frame_id",
+    "extra": "extra.key_value.key",
+}
+STATISTICS = [*ONE_VALUE, *OFTEN_EMPTY.values()]
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "ConversationTable", "part_path", "write_conversations", "write_part"]
 
@@ -49,7 +58,7 @@ def write_part(path: Path, conversations: Iterable[Conversation]) -> int:
         return 0
     with (
         replacing(path) as beside,
-        pq.ParquetWriter(beside, SCHEMA, compression="zstd", write_statistics=STATISTICS, store_schema=True) as writer,
+        pq.ParquetWriter(beside, SCHEMA, compression="zstd", use_dictionary=False, write_statistics=STATISTICS) as writer,
     ):
         while group:
             writer.write_table(table_of(group), row_group_size=ROWS_PER_GROUP)
@@ -69,8 +78,8 @@ class ConversationTable:
         self.folder = Path(folder)
         self.kept_groups = kept_groups
         self.files = _files(self.folder)
-        self._open: OrderedDict[int, pq.ParquetFile] = OrderedDict()
-        self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+        self._open: OrderedDict[int, tuple[pq.ParquetFile, Mapping[str, int]]] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, int], _Group] = OrderedDict()
         counts = [_group_rows(path) for path in self.files]
         self._file_of = np.repeat(np.arange(len(counts)), [len(one) for one in counts])
         self._group_of = np.concatenate([np.arange(len(one)) for one in counts])
@@ -87,8 +96,9 @@ class ConversationTable:
             raise IndexError(f"table of {count} conversations has no number {number}")
         number %= count
         place = int(np.searchsorted(self._starts, number, side="right")) - 1
-        row = self._group(place).slice(number - int(self._starts[place]), 1).to_pylist()[0]
-        return conversation_from(row, where=self.where(number))
+        group = self._group(place)
+        row = group.table.slice(number - int(self._starts[place]), 1).to_pylist()[0]
+        return conversation_from({**row, **group.same}, where=self.where(number))
 
     def many(self, numbers: Sequence[int]) -> list[Conversation]:
         """Conversations of several rows, in the order asked for; each row group they lie in is decoded once."""
@@ -101,7 +111,7 @@ class ConversationTable:
         for number, path in enumerate(self.files):
             row_number = 0
             with self._reading(path):
-                for batch in self._file(number).iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
+                for batch in self._opened(number)[0].iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
                     for row in batch.to_pylist():
                         row_number += 1
                         yield conversation_from(row, where=f"{path}: row {row_number}")
@@ -110,7 +120,7 @@ class ConversationTable:
         """One column of text, file by file."""
         for number, path in enumerate(self.files):
             with self._reading(path):
-                for batch in self._file(number).iter_batches(batch_size=65_536, columns=[name], use_threads=False):
+                for batch in self._opened(number)[0].iter_batches(batch_size=65_536, columns=[name], use_threads=False):
                     yield from batch.column(0).to_pylist()
 
     def where(self, number: int) -> str:
@@ -121,26 +131,55 @@ class ConversationTable:
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
         return ConversationTable, (self.folder,)
 
-    def _group(self, place: int) -> pa.Table:
+    def _group(self, place: int) -> "_Group":
         key = (int(self._file_of[place]), int(self._group_of[place]))
         if key not in self._groups:
             with self._reading(self.files[key[0]]):
-                self._groups[key] = self._file(key[0]).read_row_group(key[1], use_threads=False)
+                file, leaves = self._opened(key[0])
+                same = _same_in(file.metadata.row_group(key[1]), leaves)
+                wanted = [name for name in SCHEMA.names if name not in same]
+                self._groups[key] = _Group(table=file.read_row_group(key[1], columns=wanted, use_threads=False), same=same)
             while len(self._groups) > self.kept_groups:
                 self._groups.popitem(last=False)
         self._groups.move_to_end(key)
         return self._groups[key]
 
-    def _file(self, number: int) -> pq.ParquetFile:
+    def _opened(self, number: int) -> tuple[pq.ParquetFile, Mapping[str, int]]:
+        """A file and its leaf columns by path."""
         if number not in self._open:
-            self._open[number] = pq.ParquetFile(self.files[number], memory_map=True)
+            file = pq.ParquetFile(self.files[number], memory_map=True)
+            schema = file.metadata.schema
+            self._open[number] = (file, {schema.column(place).path: place for place in range(file.metadata.num_columns)})
             while len(self._open) > KEPT_FILES:
-                self._open.popitem(last=False)[1].close()
+                self._open.popitem(last=False)[1][0].close()
         self._open.move_to_end(number)
         return self._open[number]
 
     def _reading(self, path: Path) -> "_Reading":
         return _Reading(path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Group:
+    """A decoded row group: the columns whose values differ, and the values of the others."""
+
+    table: pa.Table
+    same: Mapping[str, Any]
+
+
+def _same_in(group: Any, leaves: Mapping[str, int]) -> dict[str, Any]:
+    """Columns that have one value in a whole row group, by its statistics; a column without them is read."""
+    same: dict[str, Any] = {}
+    for name in ONE_VALUE:
+        found = group.column(leaves[name]).statistics
+        if found is not None and found.has_min_max and not found.null_count and found.min == found.max:
+            same[name] = found.min
+    for name, leaf in OFTEN_EMPTY.items():
+        column = group.column(leaves[leaf]) if leaf in leaves else None
+        found = column.statistics if column is not None else None
+        if found is not None and found.has_null_count and found.null_count == column.num_values == group.num_rows:
+            same[name] = []
+    return same
 
 
 class _Reading:

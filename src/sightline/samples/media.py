@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,10 @@ class Media:
         self._tars = TarShards()
         self._listing = lru_cache(maxsize=KEPT_FOLDERS)(_names_in)
         self._facts = lru_cache(maxsize=1024)(video_facts)
+
+    def __reduce__(self) -> tuple[Any, tuple[Path | None, Path | None, int]]:
+        """It pickles as its folders, for loader processes; what is kept stays behind."""
+        return _media, (self.root, self.store, self.cache.max_bytes)
 
     def views(self, conversation: Conversation, *, framings: Framings, with_depth: bool) -> tuple[tuple[View, ...], ...]:
         """Each picture, in order, as the views that `framings` makes of it, marks drawn before anything is cut.
@@ -169,6 +174,10 @@ class Media:
 
 def _itself(rgb: np.ndarray) -> np.ndarray:
     return rgb
+
+
+def _media(root: Path | None, store: Path | None, max_bytes: int) -> Media:
+    return Media(root=root, store=store, cache=FrameCache(max_bytes))
 
 
 def _video_key(path: Path, frame: int) -> tuple:

@@ -1,6 +1,7 @@
 """Frames of video files by their index in the order of showing: PyAV seeks and checks times, OpenCV counts from the start."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +34,7 @@ class _Times:
     """When the frames of a video are shown, in units of its stream, and which of them can be decoded first."""
 
     facts: VideoFacts
-    times: np.ndarray  # (frames,) int64, rising
+    times: np.ndarray | None  # (frames,) int64, rising; None where the container does not say them: frames are counted then
     is_key: np.ndarray  # (frames,) bool
 
 
@@ -75,61 +76,89 @@ def _stamp(path: Path) -> int:
 @lru_cache(maxsize=KEPT_VIDEOS)
 def _times_of(path: Path, stamp: int) -> _Times:
     """Packets are read, not decoded: their times in rising order are the frames' (they are stored in the order of decoding)."""
+    with _container(path) as container:
+        stream = _video_stream(container, path)
+        packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size and not packet.is_discard]
+        base, rate = float(stream.time_base), float(stream.average_rate or 0)
+    with _container(path) as container:
+        first = next(container.decode(_video_stream(container, path)), None)
+    if first is None or not packets:
+        raise DataError(f"{path}: expected a video with frames, found none")
+    has_times = len({time for time, _ in packets} - {None}) == len(packets)
+    count = len(packets) if has_times else sum(1 for _ in _counted_frames(path))
+    times = np.array(sorted(time for time, _ in packets), dtype=np.int64) if has_times else None
+    frame_s = 1.0 / rate if rate else 1.0
+    duration_s = count * frame_s
+    if times is not None and count > 1:
+        span_s = float(times[-1] - times[0]) * base
+        duration_s = span_s * count / (count - 1)
+    is_upright = round(first.rotation / 90) % 2 == 0
+    width, height = (first.width, first.height) if is_upright else (first.height, first.width)
+    return _Times(
+        facts=VideoFacts(num_frames=count, duration_s=duration_s, width=width, height=height),
+        times=times,
+        is_key=np.array([is_key for _, is_key in sorted(packets)] if has_times else []),
+    )
+
+
+@contextmanager
+def _container(path: Path) -> Iterator[Any]:
     av = _pyav()
     try:
         with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            packets = sorted((p.pts, p.is_keyframe) for p in container.demux(stream) if p.pts is not None and not p.is_discard)
-            base = float(stream.time_base)
-            width, height = stream.codec_context.width, stream.codec_context.height
-            rate = float(stream.average_rate or 0)
-            container.seek(0)
-            turned = next((round(frame.rotation) % 360 for frame in container.decode(stream)), 0)
+            yield container
     except (av.error.FFmpegError, OSError) as error:
         raise DataError(f"{path}: expected a video, found one that cannot be read ({error})") from error
-    if not packets:
-        raise DataError(f"{path}: expected a video with frames, found none")
-    times = np.array([time for time, _ in packets], dtype=np.int64)
-    span_s = float(times[-1] - times[0]) * base
-    frame_s = span_s / (len(times) - 1) if len(times) > 1 else (1.0 / rate if rate else 1.0)
-    if turned in (90, 270):
-        width, height = height, width
-    facts = VideoFacts(num_frames=len(times), duration_s=span_s + frame_s, width=width, height=height)
-    return _Times(facts=facts, times=times, is_key=np.array([is_key for _, is_key in packets]))
 
 
 def _video_stream(container: Any, path: Path) -> Any:
     if not container.streams.video:
         raise DataError(f"{path}: expected a video stream, found none")
-    return container.streams.video[0]
+    stream = container.streams.video[0]
+    stream.thread_type = "NONE"  # workers share the cores already
+    return stream
+
+
+def _counted_frames(path: Path) -> Iterator[Any]:
+    with _container(path) as container:
+        yield from container.decode(_video_stream(container, path))
 
 
 def _with_pyav(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
-    """Decode forwards, and jump to the last key frame before a wanted one where that skips something."""
-    av = _pyav()
-    table = _times_of(path, _stamp(path))
-    keys = np.flatnonzero(table.is_key)
-    try:
-        with av.open(str(path)) as container:
-            stream = _video_stream(container, path)
-            stream.thread_type = "NONE"  # workers share the cores already
-            decoded, at = None, -1  # a running decoder and the index of the frame it gave last
-            for index in wanted:
-                place = np.searchsorted(keys, index, side="right") - 1
-                if decoded is None or (place >= 0 and keys[place] > at):
-                    container.seek(int(table.times[keys[place] if place >= 0 else 0]), stream=stream, backward=True, any_frame=False)
-                    decoded = container.decode(stream)
-                for frame in decoded:
-                    if frame.pts is not None and frame.pts >= table.times[index]:
-                        break
-                else:
-                    return
-                if frame.pts != table.times[index]:
-                    return
-                at = index
+    """By seeking where the container can; the rest, where a seek lands elsewhere than asked, by counting from the start."""
+    done = 0
+    for rgb in _by_seeking(path, wanted):
+        done += 1
+        yield rgb
+    left = list(wanted[done:])
+    if left:
+        for number, frame in enumerate(_counted_frames(path)):
+            if number == left[0]:
                 yield _upright(frame)
-    except (av.error.FFmpegError, OSError) as error:
-        raise DataError(f"{path}: expected a video, found one that cannot be read ({error})") from error
+                left.pop(0)
+                if not left:
+                    return
+
+
+def _by_seeking(path: Path, wanted: Sequence[int]) -> Iterator[np.ndarray]:
+    """Decode forwards, and jump to the last key frame before a wanted one where that skips something. Ends at the first it misses."""
+    table = _times_of(path, _stamp(path))
+    if table.times is None:
+        return
+    keys = np.flatnonzero(table.is_key)
+    with _container(path) as container:
+        stream = _video_stream(container, path)
+        decoded, at = None, -1  # a running decoder and the index of the frame it gave last
+        for index in wanted:
+            place = np.searchsorted(keys, index, side="right") - 1
+            if decoded is None or (place >= 0 and keys[place] > at):
+                container.seek(int(table.times[keys[place] if place >= 0 else 0]), stream=stream, backward=True, any_frame=False)
+                decoded = container.decode(stream)
+            frame = next((one for one in decoded if one.pts is not None and one.pts >= table.times[index]), None)
+            if frame is None or frame.pts != table.times[index]:
+                return
+            at = index
+            yield _upright(frame)
 
 
 def _upright(frame: Any) -> np.ndarray:

@@ -189,7 +189,7 @@ def _rows_of_folder(
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{files[0]}: expected a whole Parquet file, found a damaged one ({error})") from error
     if "turns" not in columns:
-        return conversations(Import.of(data_set("sightline"), None, folder)), None
+        return conversations(Import.of(data_set("sightline"), "all", folder)), None
     known = data_sets(registry or ())
     if manifest and manifest["source"] in known:
         entry = known[manifest["source"]].entry

@@ -12,23 +12,23 @@ from sightline.mixtures.sources.reading import rows_of
 from sightline.samples.conversation import Conversation, conversation_of
 from sightline.samples.shards import sample_of
 
+EVERY = "all"  # the split that takes the rows of both
+
 
 @config
 class GeneratedOptions:
-    """Which rows are taken."""
-
-    split: str = ""  # train or held_out; "" takes both, each under its own name
+    """There is nothing to choose."""
 
 
 class Generated:
-    """Parquet files of samples. Pictures are those of the scene store; each row keeps its own split and licence."""
+    """Parquet files of samples. Pictures are the scene store's; rows keep split and licence, and only the split asked for is taken."""
 
     version: ClassVar[int] = 1
     file_names: ClassVar[tuple[str, ...]] = ("data/*.parquet",)
     shows_scans: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self.options = build(GeneratedOptions, options, where="Generated")
+        build(GeneratedOptions, options, where="Generated")
 
     def read(self, files: Sequence[Path], *, skip: int = 0) -> Iterator[RawRow]:
         return rows_of(files, skip=skip)
@@ -40,7 +40,7 @@ class Generated:
         except RefusedRowError as error:
             yield error.at(raw.found_at)
             return
-        if self.options.split in ("", sample.split):
+        if origin.split in (EVERY, sample.split):
             yield conversation_of(sample, source=origin.source)
 
 

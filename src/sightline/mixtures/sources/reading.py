@@ -90,10 +90,11 @@ def _lines(path: Path, name: str, skip: int) -> Iterator[RawRow | None]:
 
 def _parsed(line: bytes, where: str, row_name: str) -> RawRow:
     try:
-        value = _DECODER.decode(line.decode("utf-8"))
+        text = line.decode("utf-8")
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         return RawRow(where, row_name, None, f"expected JSON, found {error}")
-    return _row(where, row_name, value)
+    return _row(where, row_name, value, text)
 
 
 def _elements(path: Path, name: str) -> Iterator[RawRow]:
@@ -119,17 +120,22 @@ def _elements(path: Path, name: str) -> Iterator[RawRow]:
             number += 1
             where, row_name = f"{name}: row {number}", f"{Path(name).stem}/{number}"
             try:
-                value = text.value()
+                value, written = text.value()
             except (ValueError, RecursionError) as error:
                 yield RawRow(where, row_name, None, f"expected JSON, found {error}; the rows after it cannot be read")
                 return
-            yield _row(where, row_name, value)
+            yield _row(where, row_name, value, written)
 
 
-def _row(where: str, row_name: str, value: Any) -> RawRow:
-    if isinstance(value, dict):
-        return RawRow(where, row_name, value)
-    return RawRow(where, row_name, None, f"expected an object, found {_kind(value)}")
+def _row(where: str, row_name: str, value: Any, written: str) -> RawRow:
+    if not isinstance(value, dict):
+        return RawRow(where, row_name, None, f"expected an object, found {_kind(value)}")
+    if "\\ud" in written or "\\uD" in written:  # half a character (a surrogate alone) is JSON, and no text that can be written
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            return RawRow(where, row_name, None, f"expected text, found half a character: {error.object[error.start]!a}")
+    return RawRow(where, row_name, value)
 
 
 class _Text:
@@ -156,8 +162,8 @@ class _Text:
     def take(self) -> None:
         self.at += 1
 
-    def value(self) -> Any:
-        """The value that starts here. Raises ValueError where there is none, once the file was read to its end."""
+    def value(self) -> tuple[Any, str]:
+        """The value that starts here, and how it is written. Raises ValueError where there is none, once the file was read to its end."""
         size = CHUNK
         while True:
             try:
@@ -167,8 +173,8 @@ class _Text:
                     raise
             else:
                 if end < len(self.window) or self.is_whole:  # a number at the edge may go on
-                    self.at = end
-                    return value
+                    written, self.at = self.window[self.at : end], end
+                    return value, written
             self._grow(size)
             size *= 2
 
