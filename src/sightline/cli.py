@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from sightline import __version__
 from sightline.errors import SightlineError
-from sightline.verbs import data, datasets, export, export_checkpoint, facts, generate, mix, model, models, show, slurm
+from sightline.verbs import data, datasets, export, export_checkpoint, facts, generate, model, models, show, slurm
 
 
 class Verbs(TyperGroup):
@@ -49,7 +49,6 @@ app.command()(facts.facts)
 app.command()(generate.generate)
 app.command()(export.export)
 app.add_typer(datasets.app, name="data")
-app.command()(mix.mix)
 app.add_typer(slurm.app, name="slurm")
 app.command()(models.models)
 app.command()(model.train)
