@@ -22,7 +22,6 @@ TRAINED_FROM_NOTHING = ("tiny", "smallest")  # sizes of this project's own, test
 REAL = [name for name in PRESETS if name not in TRAINED_FROM_NOTHING]
 VARIANTS = {  # more of the same designs, built by other code paths
     "qwen3vl-sin3d, DeepStack too": ("qwen3vl-sin3d", {"fuse_deepstack": True}),
-    "qwen3vl-mlp3d, DeepStack too": ("qwen3vl-mlp3d", {"fuse_deepstack": True}),
     "spatial-mllm v1.0": ("spatial-mllm", {"fusion_options": {"version": "v1.0"}}),
 }
 CASES = [*REAL, *(name for name, (preset, _) in VARIANTS.items() if preset in REAL)]

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from preset_cases import CASES, REAL, TOLERANCE, WORDS, batch_of, logits, model_of, tokenizer, toy
+from preset_cases import REAL, TOLERANCE, WORDS, batch_of, logits, model_of, tokenizer, toy
 
 NEW_TOKENS = 5
 NEVER = 10**6  # an end of turn that no model can say
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=REAL)
 def name(request):
     return request.param
 
@@ -107,7 +107,6 @@ def test_beams_and_several_replies_keep_each_question_with_its_own_views(name):
     assert generated(model, samples, num_beams=1, eos_token_id=NEVER).tolist() == generated(model, samples, eos_token_id=NEVER).tolist()
 
 
-@pytest.mark.parametrize("name", REAL)
 def test_sampling_several_replies_is_decided_by_the_seed(name):
     model = model_of(name)
     samples = mixture(model, (2, 1))
@@ -125,3 +124,16 @@ def test_generation_stops_at_the_end_of_the_turn_and_pads_the_rest(name):
     stop = next((token for token in reply[1:] if token != reply[0]), reply[0])
     cut = generated(model, [sample], eos_token_id=stop)[0].tolist()
     assert cut == reply[: reply.index(stop) + 1]
+
+
+def test_generation_goes_on_from_a_cache_without_the_pixels(name):
+    model = model_of(name)
+    batch = batch_of(model, mixture(model, (2, 1)), padding_side="left", with_answer=False)
+    chosen = {"do_sample": False, "eos_token_id": NEVER, "suppress_tokens": silent()}
+    whole = model.generate(**batch.inputs, max_new_tokens=4, **chosen)
+    part = model.generate(**batch.inputs, max_new_tokens=2, return_dict_in_generate=True, **chosen)
+    inputs = batch.but(input_ids=part.sequences, pixel_values=None, pixel_values_videos=None)
+    for key, value in (("attention_mask", 1), ("mm_token_type_ids", 0)):
+        inputs[key] = torch.cat([inputs[key], torch.full_like(part.sequences[:, :2], value)], dim=1)
+    rest = model.generate(**inputs, past_key_values=part.past_key_values, max_new_tokens=2, **chosen)
+    assert rest.tolist() == whole.tolist()

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForImageTextToText, GenerationMixin, PreTrainedModel
 
+from sightline.models.backbones.hand_over import FEATURES, handed_over, ready_for_features
 from sightline.models.config import SpatialVLConfig, check_combination
 from sightline.models.model import ENCODERS, FUSIONS, IGNORED, MODEL_TYPE, GeometryTokens, VisualTokens
-from sightline.models.view_inputs import ViewInputs, expect_placeholders, expect_prefix, take_views, views_of
+from sightline.models.view_inputs import ViewInputs, expect_placeholders, expect_prefix, is_packed, take_views, views_of
 
 NO_DOT_WEIGHT = 0.1  # of a visual token without a dot when dots are named: there are dozens for each with one
 
@@ -37,7 +38,7 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         super().__init__(config)
         check_combination(config)
         self.kind = config.backbone_kind
-        self.backbone = self.kind.build(config.backbone_config, rope_rule=config.rope_rule)
+        self.backbone = ready_for_features(self.kind.build(config.backbone_config, rope_rule=config.rope_rule))
         # After the backbone, so that the same seed gives the same backbone whatever the geometry; the fusion last of all.
         self.geometry_encoder = ENCODERS[config.geometry_encoder](config.geometry_options or {}) if config.has_encoder else None
         sizes = config.sizes(
@@ -92,7 +93,8 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         or `geometry_features (N, C)` with `geometry_camera (V, C)`, `geometry_valid (N,)`, `geometry_grid_hw (V, 2)`). Raises ModelError
         naming both numbers when placeholders, features and geometry do not match.
         """
-        return self.backbone(**self.encoded(input_ids, attention_mask, inputs))
+        with handed_over(self.backbone, self.encoded(input_ids, attention_mask, inputs)) as passed:
+            return self.backbone(**passed)
 
     @torch.no_grad()
     def generate(self, inputs: Tensor | None = None, **kwargs: Any) -> Any:
@@ -103,21 +105,23 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         given = self.encoded(input_ids, attention_mask, kwargs)
         if "inputs_embeds" in given and input_ids is not None:
             given["input_ids"] = input_ids
-        return self.backbone.generate(**{name: value for name, value in given.items() if value is not None})
+        with handed_over(self.backbone, given) as passed:
+            return self.backbone.generate(**{name: value for name, value in passed.items() if value is not None})
 
     def encoded(self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs: dict[str, Any]) -> dict[str, Any]:
         """The backbone's own inputs, with views encoded and fused. Leaves text-only and cached steps as they are. Raises ModelError."""
         given = take_views(inputs, has_vision=self.kind.has_vision)
         found, passed = given.views, {"input_ids": input_ids, "attention_mask": attention_mask, **given.others}
         if not self.kind.has_mrope:
-            passed.pop("mm_token_type_ids", None)  # what kind a token is matters to M-RoPE alone; others refuse the word in `generate`
+            for name in ("mm_token_type_ids", "image_grid_thw", "video_grid_thw"):  # of M-RoPE alone; others refuse them in `generate`
+                passed.pop(name, None)
         if found is None:
             return passed
         expect_placeholders(self.config, input_ids, attention_mask, found)
-        geometry = self._geometry(found, input_ids)
+        geometry = self._geometry(found, None if is_packed(attention_mask) else input_ids)
         if self.kind.has_vision:
             features = self._fused(found, geometry)
-            passed["mm_encoder_outputs"] = {"video" if found.is_video else "image": features}
+            passed[FEATURES] = {"video" if found.is_video else "image": features}
             if self.kind.has_mrope:
                 passed["video_grid_thw" if found.is_video else "image_grid_thw"] = found.grid_thw
         if self.config.makes_prefix:
@@ -179,12 +183,13 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         ids of the words for "no dot" and the C colours. That term counts as if it were that share of the learned tokens.
         """
         passed = self.encoded(inputs.pop("input_ids"), inputs.pop("attention_mask", None), inputs)
-        hidden = self.backbone.base_model(**passed, use_cache=False)[0]
+        with handed_over(self.backbone, passed) as given:
+            hidden = self.backbone.base_model(**given, use_cache=False)[0]
         is_learned = labels[:, 1:] != IGNORED
         logits = self.get_output_embeddings()(hidden[:, :-1][is_learned]).float()
         learned = int(is_learned.sum())
         loss = nn.functional.cross_entropy(logits, labels[:, 1:][is_learned], reduction="sum")
-        features = passed.get("mm_encoder_outputs")
+        features = passed.get(FEATURES)
         if naming_weight and naming is not None and features is not None:
             loss = loss + naming_weight * learned * self._naming_loss(next(iter(features.values())), dots, naming)
         return loss, learned
