@@ -37,10 +37,20 @@ def benchmarks_of(scan_id: str, place_id: str, *, more: Path | None = None) -> t
 
     `more` is a YAML file in the form of the packaged one, for lists of one's own. Raises ConfigError for a bad one.
     """
-    tokens = set(_TOKEN.findall(f"{scan_id} {place_id}"))
+    tokens = room_tokens(scan_id, place_id)
     paths = (None,) if more is None else (None, more)
     found = {name for path in paths for name, ids in _ids_of(path).items() if tokens & ids}
     return tuple(sorted(found))
+
+
+def room_tokens(*names: str) -> frozenset[str]:
+    """What the lists call the rooms that these ids of scans and places speak of: scene0000 of scene0000_00."""
+    return frozenset(_TOKEN.findall(" ".join(names)))
+
+
+def benchmark_ids() -> Mapping[str, frozenset[str]]:
+    """The packaged lists: benchmark -> rooms and scans that it asks about, as `room_tokens` names them."""
+    return _ids_of(None)
 
 
 def guarded(places: Mapping[str, str], *, more: Path | None = None) -> tuple[Guarded, ...]:
