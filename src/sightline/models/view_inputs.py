@@ -192,19 +192,24 @@ def expect_placeholders(config: "SpatialVLConfig", input_ids: Tensor | None, att
     expect_attended("image", is_placeholder, attention_mask)
 
 
+def is_packed(attention_mask: Any) -> bool:
+    """Whether rows hold several samples, so that a mask of four dimensions says who sees whom."""
+    return attention_mask is not None and len(attention_mask.shape) == 4
+
+
 def expect_prefix(in_rows: Sequence[int], is_prefix: Tensor, attention_mask: Tensor | None) -> None:
     """Prefix placeholders of each sample where the fusion makes so many, all attended, or ModelError with the numbers."""
     found = is_prefix.sum(1).tolist()
     if sum(found) != sum(in_rows):
         raise ModelError(f"input_ids: expected {sum(in_rows)} prefix placeholders for these views, found {sum(found)}")
-    if found != list(in_rows):
+    if found != list(in_rows) and not is_packed(attention_mask):
         raise ModelError(f"input_ids: expected {list(in_rows)} prefix placeholders in the samples, found {found}")
     expect_attended("prefix", is_prefix, attention_mask)
 
 
 def expect_attended(what: str, is_placeholder: Tensor, attention_mask: Tensor | None) -> None:
     """Every placeholder attended, or ModelError with the numbers. A mask of another form is left to the backbone."""
-    if attention_mask is None or attention_mask.ndim != 2:
+    if attention_mask is None or len(attention_mask.shape) != 2:
         return
     placeholders = int(is_placeholder.sum())
     attended = int((is_placeholder & attention_mask[:, -is_placeholder.shape[1] :].bool()).sum())

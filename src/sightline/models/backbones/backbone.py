@@ -63,15 +63,17 @@ class Backbone(Protocol):
 
 
 class QwenFeatures:
-    """How the Qwen models hold image features: one tensor per image."""
+    """How the Qwen models hold image features: one tensor per image; of DeepStack levels so too, or in one piece (transformers 5.17)."""
 
     def tokens(self, features: Any) -> list[Tensor]:
         levels = getattr(features, "deepstack_features", None) or []
-        return [torch.cat(list(features.pooler_output)), *(torch.cat(list(level)) for level in levels)]
+        whole = [level if isinstance(level, Tensor) else torch.cat(list(level)) for level in levels]
+        return [torch.cat(list(features.pooler_output)), *whole]
 
     def with_tokens(self, features: Any, levels: list[Tensor]) -> Any:
         sizes = [len(part) for part in features.pooler_output]
         features.pooler_output = torch.split(levels[0], sizes)
         if len(levels) > 1:
-            features.deepstack_features = [torch.split(level, sizes) for level in levels[1:]]
+            is_whole = isinstance(features.deepstack_features[0], Tensor)
+            features.deepstack_features = [level if is_whole else torch.split(level, sizes) for level in levels[1:]]
         return features
