@@ -9,7 +9,7 @@ from source_layouts import WRITERS, A, B, chat, write_lines, write_list
 from sightline.errors import DataError
 from sightline.mixtures.importing import Import, conversations
 from sightline.mixtures.registry import data_set, data_sets
-from sightline.mixtures.source import BadRow, place_of, scan_named
+from sightline.mixtures.source import SOURCES, BadRow, place_of, scan_named
 from sightline.samples.conversation import FOLDER, TAR, VIDEO, with_frames
 from sightline.samples.conversation_rows import check
 
@@ -43,7 +43,11 @@ def test_every_row_of_a_published_layout_becomes_a_sound_conversation(name, tmp_
 
 
 def test_every_data_set_of_the_registry_has_a_writer():
-    assert set(data_sets()) - set(WRITERS) == {"sightline"}
+    assert set(data_sets()) - set(WRITERS) == {"sightline"}  # which has a test of its own among those of the verbs
+
+
+def test_every_layout_of_the_catalog_is_one_of_a_data_set():
+    assert {one.entry.layout for one in data_sets().values()} == set(SOURCES)
 
 
 def test_several_turns_and_several_images_of_llava_keep_their_order(tmp_path):

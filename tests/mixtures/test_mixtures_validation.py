@@ -161,6 +161,8 @@ def test_an_import_stopped_after_any_part_goes_on_to_the_same_bytes(tmp_path, mo
     monkeypatch.setattr(importing, "write_part", stopping)
     with pytest.raises(KeyboardInterrupt):
         imported(tmp_path, tmp_path / "out")
+    with (tmp_path / "out" / importing.STAGING / "problems.jsonl").open("a") as stream:
+        stream.write('{"found_at": "rows.jsonl: li')  # stopped while it wrote of a part that has no record yet
     assert manifest_of(tmp_path / "out") is None and not (tmp_path / "out" / "data").exists()
     calls.clear()
     monkeypatch.setattr(importing, "write_part", lambda path, stream: calls.append(path) or write(path, stream))

@@ -91,8 +91,8 @@ class Checker:
         self.lists = split
         self._seen = SeenIds()
 
-    def good(self, stream: Iterator[Conversation | BadRow], report: Report, problems: list[BadRow]) -> Iterator[Conversation]:
-        """The good ones, while `report` counts them all and `problems` gets every bad one."""
+    def good(self, stream: Iterator[Conversation | BadRow], report: Report, problems: list[BadRow] | None = None) -> Iterator[Conversation]:
+        """The good ones, while `report` counts them all and `problems` gets every bad one, where it is given."""
         for one in stream:
             found = [one] if isinstance(one, BadRow) else self.problems(one)
             report.rows += 1
@@ -102,7 +102,8 @@ class Checker:
                 lines = report.examples.setdefault(problem.kind, [])
                 if len(lines) < NAMED_FIRST:
                     lines.append(named(problem))
-            problems += found
+            if problems is not None:
+                problems += found
             if fatal or isinstance(one, BadRow):
                 report.bad_rows += 1
                 continue

@@ -94,7 +94,7 @@ def check(
     from sightline.mixtures.importing import Import, conversations, manifest_of
     from sightline.mixtures.validation import Checker, Report, require
 
-    report, problems = Report(), []
+    report = Report()
     lists: SplitFiles | None
     if source is None and Path(what).exists() and not what.endswith((".yaml", ".yml")):
         folder = Path(what)
@@ -111,8 +111,8 @@ def check(
         lists = job.named.entry.splits[job.split]
         expected = lists.rows
     checker = Checker(lists, media=_media(root, store), allow=_kinds(allow))
-    for _ in checker.good(stream, report, problems):
-        problems.clear()
+    for _ in checker.good(stream, report):
+        pass
     typer.echo("\n".join(_summary(what, report, expected=None if limit else expected)))
     _write_json(as_json, report)
     require(report, max_bad_share=max_bad_share)
@@ -153,8 +153,8 @@ def import_set(
     lists = job.named.entry.splits[job.split]
     checker = Checker(lists, media=_media(media, store), allow=kinds)
     if dry_run:
-        report, problems = Report(), []
-        for row in checker.good(conversations(job), report, problems):
+        report = Report()
+        for row in checker.good(conversations(job), report):
             if report.kept == 1:
                 typer.echo(f"first row: {row}")
         typer.echo("\n".join(_summary(f"first {job.limit} rows of {job.named.name}", report, expected=None)))
