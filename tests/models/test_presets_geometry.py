@@ -79,7 +79,7 @@ def planted(model, sample, view: int, row: int, column: int, rows: int, columns:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("name", POSED[:2])
+@pytest.mark.parametrize("name", POSED[:1])  # the encoder is one for all of them
 def test_planted_coordinates_arrive_at_their_token_and_at_no_other(name, layout):
     model = model_of(name)
     size = LAYOUTS[layout]

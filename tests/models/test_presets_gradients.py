@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 import torch
-from preset_cases import CASES, VARIANTS, batch_of, logits, model_of, opened, toy
+from preset_cases import CASES, REAL, VARIANTS, batch_of, logits, model_of, opened, toy
 
 from sightline.models.model import PRESETS
 from sightline.models.spatial_vl import SpatialVLForConditionalGeneration
@@ -87,6 +87,7 @@ def test_training_leaves_frozen_parts_in_evaluation_mode(name, tmp_path):
     expect_frozen_parts_asleep(loaded.train())
 
 
+@pytest.mark.parametrize("name", REAL)
 def test_a_loaded_model_is_frozen_before_anyone_calls_train(name, tmp_path):
     model = model_of(name)
     model.save_pretrained(tmp_path)
@@ -95,6 +96,7 @@ def test_a_loaded_model_is_frozen_before_anyone_calls_train(name, tmp_path):
 
 
 @pytest.mark.parametrize("use_reentrant", [False, True])
+@pytest.mark.parametrize("name", REAL)
 def test_gradient_checkpointing_gives_the_same_gradients(name, use_reentrant):
     model = model_of(name).train()
     plain = {key: None if grad is None else grad.clone() for key, grad in gradients(model).items()}
