@@ -67,11 +67,11 @@ def test_lenses_are_shares_of_the_image_so_that_a_resized_image_has_the_same():
 
 
 def test_depth_is_told_in_metres_over_the_pixels_that_were_read():
-    depth_m = torch.tensor([[1.2, 1.4, 0.0], [3.6, float("nan"), 12.0]])
+    depth_m = torch.tensor([[1.2, 1.4, 0.0, float("inf")], [3.6, float("nan"), 12.0, -1.0]])
     (row,) = named(view_facts(views_of(1, depth_m=depth_m[None])))
     mean = (1.2 + 1.4 + 3.6 + 12.0) / 4
     spread = math.sqrt(sum((value - mean) ** 2 for value in (1.2, 1.4, 3.6, 12.0)) / 4)
-    told = {"depth_known": 1.0, "share_read": 4 / 6, "depth_mean_m": mean, "depth_std_m": spread}
+    told = {"depth_known": 1.0, "share_read": 4 / 8, "depth_mean_m": mean, "depth_std_m": spread}
     assert only(row, *told) == pytest.approx(told, rel=1e-6)
     bands = {name: value for name, value in row.items() if name.startswith(("share_to", "share_beyond"))}
     assert {name: value for name, value in bands.items() if value} == {
