@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from source_layouts import WRITERS, A, B, chat, write_lines, write_list
 
@@ -165,9 +167,19 @@ def test_a_question_of_sqa3d_without_its_annotation_is_named(tmp_path):
         ("v1_balanced_questions_train_scannetv2.json: row 2", "unreadable"),
         ("v1_balanced_sqa_annotations_train_scannetv2.json: question 5", "unreadable"),
     ]
+    stored["annotations"][0]["question_id"] = [5]
+    path.write_text(json.dumps(stored))
+    assert [one.kind for one in read("sqa3d", tmp_path) if isinstance(one, BadRow)] == ["unreadable", "unreadable"]
     path.unlink()
     with pytest.raises(DataError, match="annotations_train"):
         read("sqa3d", tmp_path)
+
+
+def test_a_table_that_holds_no_samples_is_refused_as_a_generated_set(tmp_path):
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "data" / "a.parquet")
+    with pytest.raises(DataError, match="a.parquet: expected samples with column 'id' of string, found int64"):
+        read("sightline", tmp_path)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real test split of SQA3D is not here")

@@ -54,7 +54,7 @@ class Sqa3d:
     def _joined(self, asked: Path, told: Path, names: Mapping[Path, str]) -> Iterator[RawRow]:
         answers: dict[Any, Any] = {}
         for number, one in enumerate(values_of(told, "annotations"), start=1):
-            key = one.get("question_id") if isinstance(one, dict) else None
+            key = _key_of(one)
             if key is None or key in answers:
                 problem = f"expected an annotation with a question_id of its own, found {shortly(key)}"
                 yield RawRow(f"{names[told]}: row {number}", f"{told.stem}/{number}", None, problem)
@@ -62,7 +62,7 @@ class Sqa3d:
                 answers[key] = one
         for number, question in enumerate(values_of(asked, "questions"), start=1):
             where, name = f"{names[asked]}: row {number}", f"{asked.stem}/{number}"
-            key = question.get("question_id") if isinstance(question, dict) else None
+            key = _key_of(question)
             annotation = answers.pop(key, None)
             if annotation is None:
                 yield RawRow(where, name, None, f"expected an annotation of question {shortly(key)} in {names[told]}, found none")
@@ -110,6 +110,11 @@ class Sqa3d:
                 **{key: json.dumps(annotation[key]) for key in ("position", "rotation") if key in annotation},
             },
         )
+
+
+def _key_of(one: Any) -> int | str | None:
+    key = one.get("question_id") if isinstance(one, dict) else None
+    return key if isinstance(key, int | str) else None
 
 
 def type_of(question: str) -> str:
