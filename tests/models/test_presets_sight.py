@@ -4,6 +4,7 @@ import pytest
 import torch
 from preset_cases import CASES, Batch, batch_of, logits, model_of, toy
 
+from sightline.models.backbones.hand_over import handed_over
 from sightline.models.model import IGNORED
 from sightline.models.view_inputs import take_views
 
@@ -48,7 +49,8 @@ def test_each_answer_token_sees_every_visual_and_prefix_token_of_its_sample_and_
         passed["mm_encoder_outputs"] = {kind: model.kind.with_tokens(features, leaves)}
     counts = [len(at) for at in places]
     assert all(len(leaf) == sum(counts) and sum(counts) > 0 for leaf in leaves)
-    outputs = model.backbone(**passed).logits
+    with handed_over(model.backbone, passed) as given:
+        outputs = model.backbone(**given).logits
     for row, tokens in enumerate(answer_gradients(leaves, outputs, batch)):
         is_own = torch.arange(sum(counts)) >= counts[0] if row else torch.arange(sum(counts)) < counts[0]
         for sizes in (size for of_token in tokens for size in of_token):

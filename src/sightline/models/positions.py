@@ -38,7 +38,7 @@ def row_positions(types: np.ndarray, grids: Iterator[tuple[Sequence[int], float]
     return positions
 
 
-def original_positions(
+def batch_positions(
     types: Tensor,
     image_grid_thw: Tensor | None,
     video_grid_thw: Tensor | None,
@@ -47,8 +47,9 @@ def original_positions(
     merge: int,
     tokens_per_second: float,
     second_per_grid: Tensor | Sequence[float] | None,
+    rule: str,
 ) -> tuple[Tensor, Tensor]:
-    """Positions `(3, B, L)` of a padded batch by the rule of transformers 4.51, and next position minus length, `(B, 1)`."""
+    """Positions `(3, B, L)` of a padded batch, and next position minus length, `(B, 1)`."""
     images = iter([] if image_grid_thw is None else image_grid_thw.tolist())
     videos = iter([] if video_grid_thw is None else video_grid_thw.tolist())
     seconds = iter([] if second_per_grid is None else [float(one) for one in second_per_grid])
@@ -58,9 +59,9 @@ def original_positions(
     for row in range(len(types)):
         row_types = types[row][attended[row]].cpu().numpy()
         found = _grids(row_types, images, videos, seconds, tokens_per_second)
-        place = torch.from_numpy(row_positions(row_types, found, merge=merge, rule="transformers_4")).to(types.device)
+        place = torch.from_numpy(row_positions(row_types, found, merge=merge, rule=rule)).to(types.device)
         positions[:, row, attended[row]] = place
-        ahead.append(int(place.max()) + 1 - place.shape[1] if place.shape[1] else 0)
+        ahead.append(int(place.max()) + 1 - place.shape[1] if place.shape[1] else 0)  # both rules count from the largest
     return positions, torch.tensor(ahead, device=types.device)[:, None]
 
 

@@ -8,7 +8,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, Qwen2_5_VLForConditi
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionPatchEmbed, Qwen2_5_VLModel
 
 from sightline.models.backbones.backbone import OPENAI_MEAN, OPENAI_STD, QwenFeatures, VisionGrid
-from sightline.models.positions import original_positions
+from sightline.models.positions import batch_positions
 
 
 class FlatVideoPatchEmbed(Qwen2_5_VisionPatchEmbed):
@@ -20,8 +20,10 @@ class FlatVideoPatchEmbed(Qwen2_5_VisionPatchEmbed):
         return torch.nn.functional.linear(hidden_states.to(weight.dtype), weight)
 
 
-class OriginalPositionsModel(Qwen2_5_VLModel):
-    """Text after a video goes on after its largest position, as in transformers 4 and the training of Spatial-MLLM."""
+class OwnPositionsModel(Qwen2_5_VLModel):
+    """Positions by a rule of the config's: versions of transformers space the steps of a video differently (5.17 in whole seconds)."""
+
+    rope_rule: ClassVar[str] = "transformers_5"
 
     def get_rope_index(
         self,
@@ -34,7 +36,7 @@ class OriginalPositionsModel(Qwen2_5_VLModel):
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor]:
         """Positions `(3, B, L)` and how far each row's next position is ahead of its length `(B, 1)`."""
-        return original_positions(
+        return batch_positions(
             mm_token_type_ids,
             image_grid_thw,
             video_grid_thw,
@@ -42,7 +44,14 @@ class OriginalPositionsModel(Qwen2_5_VLModel):
             merge=self.config.vision_config.spatial_merge_size,
             tokens_per_second=self.config.vision_config.tokens_per_second,
             second_per_grid=second_per_grid_ts,
+            rule=self.rope_rule,
         )
+
+
+class OriginalPositionsModel(OwnPositionsModel):
+    """Text after a video goes on after its largest position, as in transformers 4 and the training of Spatial-MLLM."""
+
+    rope_rule: ClassVar[str] = "transformers_4"
 
 
 class Qwen25VL(QwenFeatures):
@@ -57,8 +66,7 @@ class Qwen25VL(QwenFeatures):
         model = Qwen2_5_VLForConditionalGeneration(config)
         # Same parameters, other behaviour: the class is changed in place so that the initial weights stay those of transformers.
         model.model.visual.patch_embed.__class__ = FlatVideoPatchEmbed
-        if rope_rule == "transformers_4":
-            model.model.__class__ = OriginalPositionsModel
+        model.model.__class__ = OriginalPositionsModel if rope_rule == "transformers_4" else OwnPositionsModel
         return model
 
     def grid(self, config: PreTrainedConfig) -> VisionGrid:
