@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from sightline import __version__
 from sightline.errors import SightlineError
-from sightline.verbs import data, datasets, export, export_checkpoint, facts, generate, mix, model, models, show, slurm
+from sightline.verbs import data, datasets, export, export_checkpoint, facts, frames, generate, mix, model, models, show, slurm
 
 
 class Verbs(TyperGroup):
@@ -48,6 +48,8 @@ app.command()(data.measure)
 app.command()(facts.facts)
 app.command()(generate.generate)
 app.command()(export.export)
+app.command()(frames.frames)
+app.command()(frames.birdseye)
 app.add_typer(datasets.app, name="data")
 app.command()(mix.mix)
 app.add_typer(slurm.app, name="slurm")
