@@ -8,7 +8,7 @@ from sightline.models.backbone_sizes import backbone_config
 from sightline.models.config import SpatialVLConfig
 
 PREFIX_TOKEN_ID = 151654  # <|vision_pad|>, which every Qwen tokenizer has and no Qwen model uses
-QWEN_TOWER = ("backbone.model.visual.patch_embed.*", "backbone.model.visual.pos_embed.*", "backbone.model.visual.blocks.*")
+QWEN_TOWER = ("backbone.model.visual.patch_embed.*", "backbone.model.visual.blocks.*")  # of Qwen2.5-VL
 GEOMETRY = ("geometry_encoder.*",)
 
 
