@@ -4,6 +4,7 @@ Shapes: L tokens of a sample, V views with p patches and n merged tokens each, N
 A view is one image as the vision tower sees it: a whole image, a tile of one, or a frame of a clip.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,24 @@ class ShownView:
     points_world: np.ndarray | None  # (n, 3) metres, NaN where invalid
     is_valid: np.ndarray | None  # (n,)
     dots: np.ndarray | None = None  # (n,) int8, see Encoded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Seen:
+    """The images of a sample together, as all questions about them share them. Arrays as of Encoded."""
+
+    pictures: int
+    visual: Sequence[Sequence[int]]  # of each image (or of the one clip) the visual tokens of its views
+    patches: np.ndarray
+    grid_hw: np.ndarray
+    coordinates_m: np.ndarray | None
+    is_valid: np.ndarray | None
+    dots: np.ndarray
+    cameras: Cameras | None
+
+    @property
+    def views(self) -> int:
+        return len(self.grid_hw)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from sightline.geometry.transforms import apply
 from sightline.models.backbones.backbone import HALF_MEAN, HALF_STD, VisionGrid
 from sightline.models.collation import InputForm, collated
 from sightline.models.config import SpatialVLConfig
-from sightline.models.encoded import Encoded, ModelInputs, ShownView, cameras_of
+from sightline.models.encoded import Encoded, ModelInputs, Seen, ShownView, cameras_of
 from sightline.models.geometry_encoders.pointmap import token_points
 from sightline.models.geometry_tokens import FIRST_CAMERA, frame_from_world
 from sightline.models.given_views import given_views
@@ -19,9 +19,11 @@ from sightline.models.image_sizes import FIXED, POLICIES, SMART, SQUARE, TILES, 
 from sightline.models.images import patches_of
 from sightline.models.model import BACKBONES, IGNORED
 from sightline.models.processor_options import HOST, MOST_TILES, NOWHERE, VIEW_PX, chosen_for
-from sightline.models.prompts import IMAGE_WORD, Prompts, default_template
+from sightline.models.prompts import IMAGE_WORD, Asked, Prompts, Written, default_template
 from sightline.models.tokenizer import IMAGE, VISION_END, VISION_START
+from sightline.models.turns import asked_turns
 from sightline.questions.question import MARK_COLOURS
+from sightline.samples.conversation import Turn
 from sightline.samples.frames import View
 from sightline.samples.framing import Framing, framed
 
@@ -187,42 +189,70 @@ class SpatialVLProcessor(ProcessorMixin):
         """One sample, from views of any size. `answer` None leaves the turn open for the model. Raises DataError for a typed image
         placeholder in the prompt, ModelError where question, images and answer exceed `max_tokens`; nothing is cut.
         """
-        images = []
-        for view in views:
-            height, width = view.rgb.shape[:2]
-            images.append([self.shown(part) for part in framed(view, self.framings(width, height))])
-        return self.encode_shown(prompt, images, answer=answer, where=where)
+        return self.encode_shown(prompt, self._cut_into_patches(views), answer=answer, where=where)
 
     def encode_shown(self, prompt: str, images: Sequence[Sequence[ShownView]], *, answer: str | None, where: str) -> Encoded:
         """As `encode`, from images whose views (one, or the tiles of one) are cut into patches."""
         if IMAGE_WORD in prompt:
             raise DataError(f"{where}: '{IMAGE_WORD}' stands in the question; images are given apart from the text, leave it out")
+        turn = Turn(question=prompt, answer=answer or "")
+        return self.encode_seen((turn,), self.seen(images, where=where), where=where, is_open=answer is None)
+
+    def encode_turns(self, turns: Sequence[Turn], views: Sequence[View], *, where: str, system: str = "", is_open: bool = False) -> Encoded:
+        """A conversation: every answer and its end token is learned and nothing else, pictures stand where the turns place them, `system`
+        is a system turn of the source's own. What is typed stays text, image placeholders and special tokens included. `is_open`
+        leaves the last answer to the model. Raises DataError for places that do not match the views, ModelError as `encode`.
+        """
+        seen = self.seen(self._cut_into_patches(views), where=where)
+        return self.encode_seen(turns, seen, where=where, system=system, is_open=is_open)
+
+    def _cut_into_patches(self, views: Sequence[View]) -> list[list[ShownView]]:
+        return [[self.shown(part) for part in framed(view, self.framings(*view.rgb.shape[1::-1]))] for view in views]
+
+    def seen(self, images: Sequence[Sequence[ShownView]], *, where: str) -> Seen:
+        """Images one after the other, once for all questions about them. Raises ModelError for frames of a clip on several grids."""
+        pictures = len(images)
         if self.is_video and images:
             images = [self._clip([view for image in images for view in image], where)]
         views = [view for image in images for view in image]
-        if self.prefix_token is not None and not views and not self.is_blind:
-            raise ModelError(f"{where}: expected at least one view, found none: the model's prefix is made of views")
-        visual = [[self._step_tokens(image)] if self.is_video else [view.rows * view.columns for view in image] for image in images]
-        prefix = self.prefix_per_sample + self.prefix_per_view * len(views) if self.prefix_token and views else 0
-        head, answer_ids = self._head_ids(prompt, [sum(counts) for counts in visual], prefix), self._prompts.answer_ids(answer)
-        ids = np.array([*head, *answer_ids], dtype=np.int32)
-        if len(ids) > self.max_tokens:
-            raise ModelError(
-                f"{where}: {self._counted(visual, prefix)}, the question of {len(self._prompts.text_ids(prompt))} and the "
-                f"answer of {len(answer_ids)} make {len(ids)} tokens, the limit is {self.max_tokens}. "
-                "Fix: fewer or smaller images, a shorter question, or a larger max_tokens"
-            )
         coordinates, is_valid = self._coordinates(views)
-        return Encoded(
-            input_ids=ids,
-            labels=np.concatenate([np.full(len(head), IGNORED, np.int32), ids[len(head) :]]),
+        return Seen(
+            pictures=pictures,
+            visual=[[self._step_tokens(image)] if self.is_video else [view.rows * view.columns for view in image] for image in images],
             patches=np.concatenate([view.patches for view in views]) if views else np.zeros((0, 3 * self.patch_size**2), np.uint8),
             grid_hw=np.array([(view.rows, view.columns) for view in views], dtype=np.int32).reshape(-1, 2),
             coordinates_m=coordinates,
             is_valid=is_valid,
-            views=len(views),
             dots=self._dots(views),
             cameras=cameras_of([view.view for view in views]) if self.sends_cameras and views else None,
+        )
+
+    def encode_seen(self, turns: Sequence[Turn], seen: Seen, *, where: str, system: str = "", is_open: bool = False) -> Encoded:
+        """As `encode_turns`, from images that were put together before; samples of one `seen` share its arrays."""
+        if self.prefix_token is not None and not seen.views and not self.is_blind:
+            raise ModelError(f"{where}: expected at least one view, found none: the model's prefix is made of views")
+        has_eyes = self.visual_token is not None
+        asked = asked_turns(turns, pictures=seen.pictures, has_eyes=has_eyes, as_clip=self.is_video, is_open=is_open, where=where)
+        prefix = self.prefix_per_sample + self.prefix_per_view * seen.views if self.prefix_token and seen.views else 0
+        written = self._written(asked, [sum(counts) for counts in seen.visual], prefix, system)
+        ids = np.array(written.ids, dtype=np.int32)
+        if len(ids) > self.max_tokens:
+            raise ModelError(
+                f"{where}: {self._counted(seen.visual, prefix)}, {self._counted_words(asked, system)} make {len(ids)} tokens, the limit is "
+                f"{self.max_tokens}. Fix: fewer or smaller images, a shorter question, or a larger max_tokens"
+            )
+        labels = np.full(len(ids), IGNORED, np.int32)
+        labels[written.learned] = ids[written.learned]
+        return Encoded(
+            input_ids=ids,
+            labels=labels,
+            patches=seen.patches,
+            grid_hw=seen.grid_hw,
+            coordinates_m=seen.coordinates_m,
+            is_valid=seen.is_valid,
+            views=seen.views,
+            dots=seen.dots,
+            cameras=seen.cameras,
         )
 
     def _clip(self, frames: list[ShownView], where: str) -> list[ShownView]:
@@ -256,11 +286,20 @@ class SpatialVLProcessor(ProcessorMixin):
             return np.full(points_world.shape, np.nan, np.float32), np.zeros_like(is_valid)
         return apply(frame_from_world(self.coordinate_frame, first), points_world).astype(np.float32), is_valid
 
-    def _head_ids(self, prompt: str, visual: Sequence[int], prefix: int) -> list[int]:
+    def _written(self, asked: Sequence[Asked], visual: Sequence[int], prefix: int, system: str) -> Written:
         prompts = self._prompts
         images = [] if self.visual_token is None else [prompts.framed_ids([prompts.id_of(self.visual_token)] * count) for count in visual]
         before = [prompts.id_of(VISION_START), *[prompts.id_of(self.prefix_token)] * prefix, prompts.id_of(VISION_END)] if prefix else []
-        return prompts.head_ids(prompt, images, prefix=before)
+        return prompts.written(asked, images, prefix=before, system=system)
+
+    def _counted_words(self, asked: Sequence[Asked], system: str) -> str:
+        """The words of a conversation, for an error."""
+        questions = sum(len(self._prompts.text_ids(turn.words)) for turn in asked)
+        answers = sum(len(self._prompts.answer_ids(turn.answer)) for turn in asked)
+        of_system = f"the system turn of {len(self._prompts.text_ids(system))}, " if system else ""
+        if len(asked) == 1:
+            return f"{of_system}the question of {questions} and the answer of {answers}"
+        return f"{of_system}the {len(asked)} questions of {questions} and their answers of {answers}"
 
     def _counted(self, visual: Sequence[Sequence[int]], prefix: int) -> str:
         """The visual part of a sample in words, for an error."""

@@ -1,13 +1,15 @@
 """Samples of a scene store as encoded model inputs; what many samples share of a frame is computed once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from sightline.geometry.cameras import Intrinsics
 from sightline.models.encoded import Encoded, ShownView
 from sightline.models.processor import SpatialVLProcessor
 from sightline.models.processor_options import HOST
-from sightline.questions.question import MARK_COLOURS
+from sightline.questions.question import MARK_COLOURS, Mark
 from sightline.samples.frames import View, load_framed, place_in, shared_cache
 from sightline.samples.sample import Sample
 
@@ -47,19 +49,23 @@ class SampleEncoder:
         ]
 
     def _dots(self, sample: Sample, views: tuple[View, ...]) -> list[np.ndarray]:
-        """Which token of each view of an image holds the centre of which dot, `(n,)`; see `Encoded.dots`."""
         stored = shared_cache().frame(self.store, sample.scan_id, views[0].frame_id).intrinsics
         marks = [mark for mark in sample.marks if mark.frame_id == views[0].frame_id]
-        framings = self.processor.framings(stored.width, stored.height)
-        places = [(framing, window) for framing in framings for window in framing.windows]
-        found = []
-        for view, (framing, window) in zip(views, places, strict=True):
-            rows, columns = self.processor.grid_of(view)
-            dots = np.zeros((rows, columns), np.int8)
-            for mark in marks:
-                across, down = place_in(mark, framing, window, stored=stored)
-                if 0 <= across <= 1 and 0 <= down <= 1:
-                    row, column = min(int(down * rows), rows - 1), min(int(across * columns), columns - 1)
-                    dots[row, column] = 1 + tuple(MARK_COLOURS).index(mark.colour)
-            found.append(dots.reshape(-1))
-        return found
+        return token_dots(self.processor, views, marks, width=stored.width, height=stored.height)
+
+
+def token_dots(processor: SpatialVLProcessor, views: Sequence[View], marks: Sequence[Mark], *, width: int, height: int) -> list[np.ndarray]:
+    """Which token of each view of an image of that stored size holds the centre of which dot, `(n,)`; see `Encoded.dots`."""
+    stored = Intrinsics(fx=1.0, fy=1.0, cx=0.0, cy=0.0, width=width, height=height)  # of a camera, the size alone counts here
+    places = [(framing, window) for framing in processor.framings(width, height) for window in framing.windows]
+    found = []
+    for view, (framing, window) in zip(views, places, strict=True):
+        rows, columns = processor.grid_of(view)
+        dots = np.zeros((rows, columns), np.int8)
+        for mark in marks:
+            across, down = place_in(mark, framing, window, stored=stored)
+            if 0 <= across <= 1 and 0 <= down <= 1:
+                row, column = min(int(down * rows), rows - 1), min(int(across * columns), columns - 1)
+                dots[row, column] = 1 + tuple(MARK_COLOURS).index(mark.colour)
+        found.append(dots.reshape(-1))
+    return found
