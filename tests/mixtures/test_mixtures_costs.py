@@ -47,6 +47,9 @@ def test_visual_tokens_of_published_models():
     video = ImageCost(width_px=640, height_px=480, frames_per_step=2)
     row = replace(conversation("a", 0, sets=1), pictures=(Picture(place=VIDEO, path="v.mp4"),), frame_policy="uniform 16")
     assert visual_tokens_of(row, video) == 3128  # Spatial-MLLM: 16 frames in 8 steps of 17 x 23
+    frames = tuple(Picture(place=VIDEO, path="v.mp4", frame=number) for number in range(5))
+    assert visual_tokens_of(replace(row, pictures=frames, is_video=True), video) == 3 * 391  # five frames take three steps
+    assert visual_tokens_of(replace(row, pictures=frames, is_video=False), video) == 5 * 391  # five stills
     with pytest.raises(ConfigError, match="expected sizes and windows of at least 1, found 0x480"):
         ImageCost(width_px=0, height_px=480)
 

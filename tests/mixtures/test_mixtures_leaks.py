@@ -59,6 +59,8 @@ def test_rooms_of_benchmarks_that_are_not_named_are_a_warning_with_counts(tmp_pa
     assert not report.has_leaks and refuse_leaks(report, allow=False) == []
     (line,) = report.warnings()
     assert line.startswith("rooms of multispa, scanqa, vsibench, vstibench: 1, with 1 of 3 rows, in a (scene0011)")
+    named = report_of(tmp_path, "a", on=("vsibench",))
+    assert [one.benchmarks for one in named.other_rooms] == [("multispa", "scanqa", "vstibench")]
     assert report_of(tmp_path, "a", on=("vsibench",)).rooms and not report_of(tmp_path, "a", on=("mindcube",)).rooms
 
 
@@ -108,6 +110,21 @@ def test_a_question_with_its_answer_is_found_in_other_punctuation_about_the_same
     assert report.questions == {"bench": 1} and [(one.found, one.same_as) for one in report.question_examples] == [("a/0", "b/0")]
     assert "questions that stand in bench too, with their answers: 1 (a/0 = b/0)" in " ".join(report.leaks())
     assert report.duplicates.same_in_benchmark == 1 and report.duplicates.benchmark_texts == 1
+
+
+def test_a_question_is_found_by_its_room_and_by_its_pictures_each_alone(tmp_path):
+    one, other = Picture(place=FOLDER, path="one.jpg"), Picture(place=FOLDER, path="other.jpg")
+    asked = dict(question="How many red chairs are there?", answer="4")
+    folder(tmp_path, "bench", row(0, source="b", scan="flat_1", pictures=[one], **asked))
+    folder(
+        tmp_path,
+        "a",
+        row(0, scan="flat_1", pictures=[other], **asked),
+        row(1, scan="flat_2", pictures=[one], **asked),  # the same picture under another name of its room
+        row(2, scan="flat_2", pictures=[other], **asked),
+    )
+    report = report_of(tmp_path, "a", on=("bench",))
+    assert [one.found for one in report.question_examples] == ["a/0", "a/1"] and report.questions == {"bench": 2}
 
 
 def test_signs_and_points_of_numbers_keep_answers_apart(tmp_path):
@@ -179,6 +196,16 @@ def test_repeated_and_nearly_repeated_questions_are_counted_with_examples(tmp_pa
     across = report_of(tmp_path, "a", on=("bench",)).duplicates
     assert (across.benchmark_texts, across.same_in_benchmark, across.near_in_benchmark) == (1, 0, 1)
     assert across.benchmark_examples[0].second_id == "c/0"
+
+
+def test_the_same_words_about_other_pictures_of_one_room_are_no_repetition(tmp_path):
+    words = "how far did the camera move between the first image and the second image of this pair in metres if it went straight"
+    pictures = [[Picture(place=FOLDER, path=f"{number}.jpg")] for number in range(3)]
+    rows = [row(number, scan="flat", pictures=pictures[number // 2], question=words, answer="2") for number in range(3)]
+    rows += [row(3, scan="flat", pictures=pictures[2], question=f"say {words}", answer="2")]
+    folder(tmp_path, "a", *rows)
+    found = report_of(tmp_path, "a").duplicates
+    assert (found.questions, found.repeated, found.near) == (4, 1, 0)
 
 
 def test_every_turn_is_asked_about(tmp_path):
