@@ -115,7 +115,7 @@ def test_points_that_are_not_finite_or_not_sure_do_not_count():
 def test_a_flat_scene_has_voxels_of_its_shortest_side_that_has_a_length():
     grid = np.zeros((1, 11, 21, 3), np.float32)
     grid[0, ..., 0], grid[0, ..., 1] = np.meshgrid(np.arange(21), np.arange(11))
-    box = box_around(grid, None, cells=20, robust=None)
+    box = box_around(grid, cells=20, robust=None)
     assert box.edge == pytest.approx(10 / 20) and space_aware(grid, np.ones(grid.shape[:3]), sampling=sampling(count=3)).order == (0,)
 
 

@@ -1,13 +1,18 @@
 """The picture from above: a known room at the right pixels, to scale, upright, without its ceiling."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from sightline.captures.capture import Frame
 from sightline.captures.rooms import write_room_scan
 from sightline.config import build
 from sightline.errors import DataError
+from sightline.geometry.cameras import Intrinsics
+from sightline.geometry.depth import points_world_from_depth
 from sightline.samples.birdseye import (
     BACKGROUND,
     BirdsEyeOptions,
@@ -18,6 +23,7 @@ from sightline.samples.birdseye import (
     sqa3d_heading_rad,
 )
 from sightline.samples.birdseye_drawing import BAR_COLOUR, bar_length_m
+from sightline.samples.thinning import thinned_depth
 from sightline.scenes.build import import_scan
 from sightline.scenes.store import SceneStore
 
@@ -193,3 +199,80 @@ def test_a_scan_without_depth_shows_its_cloud_and_one_without_points_is_refused(
     assert len(drawn) and (drawn[:, 0] == drawn[:, 1]).all()
     with pytest.raises(DataError, match="found neither"):
         birdseye_of_scene(replace(scene, points_world=np.zeros((0, 3), np.float32)))
+
+
+class FromAbove:
+    """A camera 3 m above a floor at z = 0 that looks straight down (or from below up at a ceiling), and a table of 1 m x 2 m beside it."""
+
+    def __init__(self, monkeypatch, *, width=161, height=121, looks_up=False):
+        from sightline.samples import birdseye, thinning
+
+        self.camera = Intrinsics(fx=60.0, fy=60.0, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
+        pose = np.diag([1.0, 1.0, 1.0, 1.0]) if looks_up else np.diag([1.0, -1.0, -1.0, 1.0])
+        pose[2, 3] = 0.2 if looks_up else 3.0
+        u, v = np.meshgrid(np.arange(width), np.arange(height))
+        x, y = (u - self.camera.cx) / 60.0 * 2.0, -(v - self.camera.cy) / 60.0 * 2.0  # on the table's top, 2 m below the camera
+        on_table = (x >= 0.5) & (x <= 1.5) & (np.abs(y) <= 1.0)
+        self.depth_m = np.where(on_table, 2.0, 3.0).astype(np.float32) if not looks_up else np.full((height, width), 1.7, np.float32)
+        rgb = np.where(on_table[..., None], np.array(GREEN), np.array(BROWN)).astype(np.uint8)
+        monkeypatch.setattr(thinning, "frame_depth_m", lambda frame: self.depth_m)
+        monkeypatch.setattr(birdseye, "read_rgb", lambda path: rgb)
+        self.frame = Frame(
+            frame_id="0",
+            time_s=0.0,
+            rgb_path=Path("0.png"),
+            depth_path=Path("0.pack"),
+            depth_scale_m=0.001,
+            intrinsics=self.camera,
+            depth_intrinsics=self.camera,
+            world_from_camera=pose,
+        )
+        x, y = np.meshgrid(np.arange(-3, 3, 0.05), np.arange(-2, 2, 0.05))
+        self.cloud = np.c_[x.ravel(), y.ravel(), np.zeros(x.size)].astype(np.float32)
+
+    def scene(self, *more):
+        frames = (self.frame, *more)
+        return SimpleNamespace(root=Path("/s/scan"), frames=frames, points_world=self.cloud, has_poses=True)
+
+
+@pytest.mark.parametrize(("columns", "reading_m"), [(240, 2 / 60), (81, 4 / 60)])
+def test_what_a_table_hides_stays_a_hole_and_its_edges_are_not_stretched(monkeypatch, columns, reading_m):
+    made = birdseye_of_scene(FromAbove(monkeypatch).scene(), options(size_px=600, columns=columns))
+    assert colour_at(made, 1.0, 0.0, 0) == GREEN and colour_at(made, -1.5, 1.0, 0) == BROWN
+    for x in (1.7, 1.9, 2.1):  # the ray over the edge at 1.5 m meets the floor at 2.25 m
+        assert colour_at(made, x, 0.0, 0) == BACKGROUND
+    assert colour_at(made, 2.4, 0.0, 0) == BROWN
+    table = np.argwhere((made.rgb == GREEN).all(axis=2))
+    height, width = (table.max(axis=0) - table.min(axis=0) + 1) * made.metres_per_pixel
+    for length_m, true_m in ((width, 1.0), (height, 2.0)):  # the surface ends with the last reading on it
+        assert true_m - 3 * reading_m < length_m < true_m + 0.03
+
+
+def test_undersides_are_not_drawn(monkeypatch):
+    """A ceiling at 1.9 m is below the cut where the cloud holds none of it."""
+    made = birdseye_of_scene(FromAbove(monkeypatch, looks_up=True).scene(), options(size_px=300))
+    assert made.cut_m == pytest.approx(2.2) and not made.is_drawn.any()
+
+
+def test_a_speck_apart_from_everything_is_taken_back(monkeypatch):
+    above = FromAbove(monkeypatch)
+    above.depth_m[:, 100:] = np.nan
+    above.depth_m[60:62, 136:138] = 3.0  # 3 m / 60 px: a square of 5 cm, away from the rest
+    made = birdseye_of_scene(above.scene(), options(size_px=600))
+    assert colour_at(made, 2.825, 0.0, 0) == BACKGROUND and made.is_drawn.mean() > 0.3
+
+
+def test_thinned_readings_lie_on_the_surface_and_single_missing_ones_lose_nothing(monkeypatch):
+    above = FromAbove(monkeypatch)
+    above.depth_m[:] = 2.5
+    whole = above.depth_m.copy()
+    above.depth_m[1::3, 1::3] = np.nan  # the reading that stands for each block
+    for columns, step in ((161, 1), (81, 2), (54, 3)):
+        depth_m, camera = thinned_depth(above.frame, columns=columns)
+        assert depth_m.shape == (121 // step, 161 // step) == (camera.height, camera.width)
+        assert np.isnan(depth_m).any() == (step == 1)
+    above.depth_m[:] = whole * (1 + np.arange(161) / 161)
+    depth_m, camera = thinned_depth(above.frame, columns=54)
+    taken = points_world_from_depth(depth_m, camera, above.frame.world_from_camera)
+    all_points = points_world_from_depth(above.depth_m, above.camera, above.frame.world_from_camera)
+    assert taken == pytest.approx(all_points[1:-1:3, 1:-1:3][:40, :53])

@@ -53,25 +53,33 @@ class Picks:
 
 
 def box_around(
-    points: Sequence[np.ndarray], keep: Sequence[np.ndarray] | None, *, cells: int, robust: tuple[float, float] | None
+    points: Sequence[np.ndarray],
+    *,
+    cells: int,
+    robust: tuple[float, float] | None,
+    confidence: Sequence[np.ndarray] | None = None,
+    at_least: float = 0.0,
+    above: float = -np.inf,
 ) -> VoxelBox:
-    """The grid around points (per frame `(..., 3)`, of which `keep (...)` count) whose shortest side has `cells` voxels.
+    """The grid around the points that count (as in `voxels_seen`) whose shortest side has `cells` voxels.
 
-    `robust` is a pair of percentiles: the sides are measured between them, so that a stray point changes nothing, and points beyond by
-    more than a voxel are not counted. None is the published rule: between least and greatest. A side of no length is left out of the
-    choice of the edge. Raises DataError where no point counts.
+    `robust` is a pair of percentiles, of up to a million points evenly strided: the sides are measured between them, so that a stray point
+    changes nothing, and points beyond by more than a voxel are not counted. None is the published rule: between least and greatest. A side
+    of no length is left out of the choice of the edge. Raises DataError where no point counts.
     """
-    kept = [_counted(frame, None if keep is None else keep[number]) for number, frame in enumerate(points)]
-    total = sum(len(frame) for frame in kept)
-    if not total:
+    step = 1 if robust is None else -(-sum(frame.size // 3 for frame in points) // BOUNDS_SAMPLE)
+    kept = []
+    for number, frame in enumerate(points):
+        flat, sure = frame.reshape(-1, 3)[::step], np.empty(0, np.float32)
+        if confidence is not None:
+            sure = np.ascontiguousarray(confidence[number].reshape(-1)[::step], dtype=np.float32)
+        counted = _counted(np.ascontiguousarray(flat), sure, np.float32(at_least), np.float32(above), robust is None)
+        if len(counted):
+            kept.append(counted)
+    if not kept:
         raise DataError("space-aware sampling: expected points to count, found none that is finite and confident enough")
-    if robust is None:
-        low = np.min([frame.min(axis=0) for frame in kept if len(frame)], axis=0)
-        high = np.max([frame.max(axis=0) for frame in kept if len(frame)], axis=0)
-    else:
-        step = -(-total // BOUNDS_SAMPLE)
-        sample = np.concatenate([frame[::step] for frame in kept])
-        low, high = np.percentile(sample, robust, axis=0).astype(sample.dtype)
+    every = np.concatenate(kept)
+    low, high = (every.min(axis=0), every.max(axis=0)) if robust is None else np.percentile(every, robust, axis=0).astype(every.dtype)
     sides = high - low
     longer = sides[sides > 0]
     edge = longer.min() / sides.dtype.type(cells) if len(longer) else sides.dtype.type(1.0)
@@ -158,12 +166,6 @@ def filled_up(picks: Picks, times_s: np.ndarray, count: int) -> Picks:
         gap[number] = -1.0
     added = len(order) - len(picks.order)
     return Picks(order=tuple(order), new_voxels=(*picks.new_voxels, *([0] * added)), all_voxels=picks.all_voxels)
-
-
-def _counted(frame: np.ndarray, keep: np.ndarray | None) -> np.ndarray:
-    flat = frame.reshape(-1, 3)
-    good = np.isfinite(flat).all(axis=1)
-    return flat[good if keep is None else good & keep.reshape(-1)]
 
 
 def _cells(sides: np.ndarray, edge: float) -> tuple[int, int, int]:
@@ -255,6 +257,30 @@ def _number(
         seen[added] = number_of[cell]
         added += 1
     return added, count
+
+
+@numba.njit(cache=True, nogil=True)
+def _counted(points, confidence, at_least, above, bounds_only):  # pragma: no cover - compiled
+    """The points that count, or of them the two corners of their box alone."""
+    kept = np.empty((2 if bounds_only else len(points), 3), points.dtype)
+    count = 0
+    for row in range(len(points)):
+        if len(confidence) and not (confidence[row] >= at_least and confidence[row] > above):
+            continue
+        x, y, z = points[row, 0], points[row, 1], points[row, 2]
+        if not (np.isfinite(x) and np.isfinite(y) and np.isfinite(z)):
+            continue
+        if not bounds_only:
+            kept[count, 0], kept[count, 1], kept[count, 2] = x, y, z
+        for axis in range(3):
+            if bounds_only and (count == 0 or points[row, axis] < kept[0, axis]):
+                kept[0, axis] = points[row, axis]
+            if bounds_only and (count == 0 or points[row, axis] > kept[1, axis]):
+                kept[1, axis] = points[row, axis]
+        count += 1
+    if bounds_only:
+        return kept[: 2 if count else 0]
+    return kept[:count]
 
 
 @numba.njit(cache=True, nogil=True)
