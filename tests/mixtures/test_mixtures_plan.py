@@ -62,6 +62,11 @@ def test_a_temperature_makes_shares_alike_and_steps_fix_the_length(sources):
     assert drawn(1e6) == [40, 40]
 
 
+def test_shares_of_what_is_shown_do_not_depend_on_sizes(sources):
+    plan = planned(recipe({"data": "big", "share": 0.3}, {"data": "small", "share": 0.7}, steps=10), root=sources)
+    assert [source.draws for source in plan.sources] == [24, 56]
+
+
 def test_a_share_and_a_cap_keep_the_same_rows_every_time(sources):
     kept = [set(every_id(planned(recipe({"data": data, **more}), root=sources))) for data, more in (
         ("big%30", {}), ("big%30", {}), ("big", {"cap": 27}), ("big%60", {}))]  # fmt: skip
@@ -131,6 +136,9 @@ def test_what_cannot_be_met_is_refused_with_the_shortfall_and_two_fixes(sources)
         ({"first_step": 5, "last_step": 5}, {}, "expected 0 <= first_step < last_step, found 5 and 5"),
         ({"tasks": {"count": -1.0}}, {}, "tasks: expected weights of 0 or more"),
         ({}, {"steps": 3, "passes": 1.0}, r"expected steps or passes, found both \(3 and 1.0\)"),
+        ({"share": 0.0}, {}, "source 'big': share: expected more than 0 and no weight beside it, found 0.0"),
+        ({"share": 0.5, "weight": 2.0}, {}, "no weight beside it, found 0.5 and weight 2.0"),
+        ({"share": 0.5}, {"temperature": 2.0}, "temperature: expected 1 where shares are given, found 2.0"),
         ({}, {"temperature": 0.0}, "temperature: expected more than 0, found 0.0"),
         ({}, {"sets_per_step": 0}, "sets_per_step: expected 1 or more, found 0"),
     ],
@@ -138,6 +146,11 @@ def test_what_cannot_be_met_is_refused_with_the_shortfall_and_two_fixes(sources)
 def test_a_recipe_that_means_nothing_is_refused_by_name(source, options, message):
     with pytest.raises(ConfigError, match=message):
         recipe({"data": "big", **source}, **options)
+
+
+def test_a_share_for_some_sources_alone_is_refused():
+    with pytest.raises(ConfigError, match="share: expected for every source or for none, found none for small"):
+        recipe({"data": "big", "share": 0.5}, {"data": "small"})
 
 
 def test_two_sources_of_one_name_are_refused():

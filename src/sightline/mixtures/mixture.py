@@ -19,6 +19,7 @@ class SourceRecipe:
     name: str = ""  # in plans and messages; the folder's name by default
     split: str = "train"
     weight: float = 1.0  # sets of pictures per pass: 2 shows each twice, 0.5 every other one
+    share: float | None = None  # of all sets that are shown, against the other sources' shares, whatever their sizes; instead of weight
     cap: int | None = None  # rows at most, always the same ones
     tasks: Mapping[str, float] = Field(default_factory=dict)  # weight of each task that is taken, against the largest; empty: all alike
     first_step: int = 0  # curriculum: the source is shown from this step
@@ -32,6 +33,8 @@ class SourceRecipe:
         where = f"source '{self.label}'"
         if not self.weight > 0:
             raise ConfigError(f"{where}: weight: expected more than 0, found {self.weight}; leave the source out instead")
+        if self.share is not None and (not self.share > 0 or self.weight != 1.0):
+            raise ConfigError(f"{where}: share: expected more than 0 and no weight beside it, found {self.share} and weight {self.weight}")
         if self.cap is not None and self.cap < 1:
             raise ConfigError(f"{where}: cap: expected 1 or more, found {self.cap}")
         if any(not weight >= 0 for weight in self.tasks.values()) or (self.tasks and not max(self.tasks.values()) > 0):
@@ -84,6 +87,11 @@ class MixtureRecipe:
         for label in labels:
             if labels.count(label) > 1:
                 raise ConfigError(f"mixture: sources: expected different names, found '{label}' twice; give one of them a name")
+        without = [source.label for source in self.sources if source.share is None]
+        if without and len(without) < len(self.sources):
+            raise ConfigError(f"mixture: share: expected for every source or for none, found none for {', '.join(without)}")
+        if not without and self.temperature != 1.0:
+            raise ConfigError(f"mixture: temperature: expected 1 where shares are given, found {self.temperature}")
         for name in ("sets_per_step", "questions_per_set", "token_budget"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"mixture: {name}: expected 1 or more, found {getattr(self, name)}")

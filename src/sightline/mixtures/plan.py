@@ -87,7 +87,7 @@ def planned(recipe: MixtureRecipe, *, root: Path = Path()) -> Plan:
         read.append((source, table, units_of(table, source, most=recipe.questions_per_set)))
     sizes = np.array([len(units) * source.weight for source, _, units in read])
     total = recipe.steps * recipe.sets_per_step if recipe.steps is not None else int(round(sizes.sum() * (recipe.passes or 1.0)))
-    shares = (sizes / sizes.sum()) ** (1.0 / recipe.temperature)
+    shares = np.array([source.share or size / sizes.sum() for source, size in zip(recipe.sources, sizes)]) ** (1.0 / recipe.temperature)
     phases, drawn = [], np.zeros(len(read), np.int64)
     for start, end in _stretches(recipe, total):
         step = start // recipe.sets_per_step
