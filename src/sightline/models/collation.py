@@ -35,8 +35,8 @@ class InputForm:
     sends_cameras: bool
 
 
-def collated(encoded: Sequence[Encoded], form: InputForm, *, padding_side: str) -> ModelInputs:
-    """Pad to one length: `right` for training, `left` for generation."""
+def collated(encoded: Sequence[Encoded], form: InputForm, *, padding_side: str, as_bytes: bool = False) -> ModelInputs:
+    """Pad to one length: `right` for training, `left` for generation. `as_bytes` leaves pixels to `ModelInputs.with_pixels`."""
     length = max(len(sample.input_ids) for sample in encoded)
     shape = (len(encoded), length)
     ids = np.full(shape, form.pad_id, np.int64)
@@ -57,7 +57,7 @@ def collated(encoded: Sequence[Encoded], form: InputForm, *, padding_side: str) 
     if form.has_mrope:
         inputs |= {"mm_token_type_ids": torch.from_numpy(types), "position_ids": torch.from_numpy(positions)}
     if any(sample.views for sample in encoded):
-        inputs |= _pixels(encoded, form) | _geometry(encoded, form)
+        inputs |= _pixels(encoded, form, as_bytes=as_bytes) | _geometry(encoded, form)
     return ModelInputs(**inputs)
 
 
@@ -78,15 +78,17 @@ def _grids(sample: Encoded, form: InputForm) -> list[list[int]]:
     return [[sample.views // form.grid.temporal_patch, *grids[0][1:]]] if form.is_video and grids else grids
 
 
-def _pixels(encoded: Sequence[Encoded], form: InputForm) -> dict[str, Tensor]:
-    values = normalised(
-        np.concatenate([sample.patches for sample in encoded]),
-        patch_size=form.grid.patch_px,
-        temporal_patch_size=form.grid.temporal_patch,
-        mean=form.grid.mean,
-        std=form.grid.std,
-        is_video=form.is_video,
-    )
+def _pixels(encoded: Sequence[Encoded], form: InputForm, *, as_bytes: bool) -> dict[str, Tensor]:
+    values = np.concatenate([sample.patches for sample in encoded])
+    if not as_bytes:
+        values = normalised(
+            values,
+            patch_size=form.grid.patch_px,
+            temporal_patch_size=form.grid.temporal_patch,
+            mean=form.grid.mean,
+            std=form.grid.std,
+            is_video=form.is_video,
+        )
     grid_thw = torch.tensor([grid for sample in encoded for grid in _grids(sample, form)])
     found = {} if form.visual_id is None else {"dots": _joined([sample.dots for sample in encoded]).long()}
     if not form.is_video:

@@ -5,13 +5,15 @@ A view is one image as the vision tower sees it: a whole image, a tile of one, o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sightline.geometry.cameras import Intrinsics
+from sightline.models.backbones.backbone import VisionGrid
+from sightline.models.images import normalised_tensor
 from sightline.samples.frames import View
 
 
@@ -80,7 +82,7 @@ class ModelInputs:
     labels: Tensor  # (B, L)
     mm_token_type_ids: Tensor | None = None  # (B, L) 1 at image placeholders, 2 at a video's
     position_ids: Tensor | None = None  # (3, B, L) time, row, column
-    pixel_values: Tensor | None = None
+    pixel_values: Tensor | None = None  # normalised, or the uint8 patches that `with_pixels` normalises
     image_grid_thw: Tensor | None = None  # (V, 3) patches
     pixel_values_videos: Tensor | None = None
     video_grid_thw: Tensor | None = None  # (clips, 3) patches
@@ -108,6 +110,15 @@ class ModelInputs:
     def to(self, device: torch.device | str) -> "ModelInputs":
         """The same batch on a device."""
         return ModelInputs(**{name: getattr(self, name) if value is None else value.to(device) for name, value in self._every().items()})
+
+    def with_pixels(self, grid: VisionGrid) -> "ModelInputs":
+        """The same with float pixels, made where the patches are; unchanged where these are no uint8."""
+        found: dict[str, Tensor] = {}
+        for name in ("pixel_values", "pixel_values_videos"):
+            patches = getattr(self, name)
+            if patches is not None and patches.dtype == torch.uint8:
+                found[name] = normalised_tensor(patches, grid, is_video=name == "pixel_values_videos")
+        return replace(self, **found)
 
     def _every(self) -> dict[str, Tensor | None]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

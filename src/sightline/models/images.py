@@ -38,6 +38,16 @@ def normalised(
     return np.broadcast_to(by_channel, (len(values), 3, temporal_patch_size, patch_size**2)).reshape(len(values), -1)
 
 
+def normalised_tensor(patches: Tensor, grid: VisionGrid, *, is_video: bool) -> Tensor:
+    """As `normalised`, of uint8 patches on any device and to the same bits: they travel there in a quarter of the bytes, or less."""
+    mean, std = (torch.tensor(values, dtype=torch.float32, device=patches.device)[:, None] for values in (grid.mean, grid.std))
+    share = torch.tensor(1.0 / 255.0, dtype=torch.float32, device=patches.device)
+    values = patches.view(len(patches), 3, -1).float().mul_(share).sub_(mean).div_(std)
+    if grid.temporal_patch > 1 and not is_video:
+        values = values[:, :, None].expand(-1, -1, grid.temporal_patch, -1)
+    return values.reshape(len(patches), -1)
+
+
 def paired(values: np.ndarray, *, frames: int, temporal_patch_size: int) -> np.ndarray:
     """Patches of a clip's frames `(frames p, 3 pixels)` as patches of its steps `(steps p, 3 T pixels)`, T frames to a step."""
     pixels = values.shape[1] // 3

@@ -84,7 +84,7 @@ def share(samples: Sequence[Encoded]) -> Group:
     """One group. Raises ModelError for samples that do not show the same pictures."""
     first = samples[0]
     for sample in samples[1:]:
-        if not (np.array_equal(sample.grid_hw, first.grid_hw) and np.array_equal(sample.patches, first.patches)):
+        if not (_is_same(sample.grid_hw, first.grid_hw) and _is_same(sample.patches, first.patches)):
             raise ModelError("shared pictures: expected questions over the same pictures with the same marks, found others")
     # Each branch keeps at least one token before its first learned one: the token that predicts it must be its own.
     most = (
@@ -95,8 +95,15 @@ def share(samples: Sequence[Encoded]) -> Group:
     return Group(samples=tuple(samples), shared=int(differs.argmax()) if differs.any() else most)
 
 
-def pack(rows: Sequence[Sequence[Group]], form: InputForm, *, length: int | None = None) -> Packed:
-    """Rows of groups as tensors, padded on the right to the longest row or to `length`. Raises ModelError for a row that is longer."""
+def _is_same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one is other or np.array_equal(one, other)
+
+
+def pack(rows: Sequence[Sequence[Group]], form: InputForm, *, length: int | None = None, as_bytes: bool = False) -> Packed:
+    """Rows of groups as tensors, padded on the right to the longest row or to `length`; `as_bytes` as of `collated`.
+
+    Raises ModelError for a row that is longer.
+    """
     counts = [sum(group.tokens for group in row) for row in rows]
     length = max(counts) if length is None else length
     if max(counts) > length:
@@ -120,7 +127,7 @@ def pack(rows: Sequence[Sequence[Group]], form: InputForm, *, length: int | None
                     groups[row, here], branches[row, here] = number, which
                     at += count
     shown = [group.samples[0] for row in rows for group in row]
-    apart = collated(shown, form, padding_side="right")  # pictures, cameras and geometry, once for each group
+    apart = collated(shown, form, padding_side="right", as_bytes=as_bytes)  # pictures, cameras and geometry, once for each group
     inputs = replace(
         apart,
         input_ids=torch.from_numpy(ids),

@@ -155,6 +155,11 @@ class SpatialVLProcessor(ProcessorMixin):
     def image_token_id(self) -> int | None:
         return None if self.image_token is None else self._prompts.id_of(self.image_token)
 
+    @property
+    def placeholder_ids(self) -> tuple[int, ...]:
+        """Ids that stand for what is seen: of visual tokens and of the prefix."""
+        return tuple(self._prompts.id_of(token) for token in (self.visual_token, self.prefix_token) if token is not None)
+
     def view_points(self, view: View) -> tuple[np.ndarray, np.ndarray]:
         """World points `(n, 3)` of the tokens of a shown view and their validity: the part of `encode` worth keeping per frame."""
         rows, columns = self.grid_of(view)

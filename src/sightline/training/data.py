@@ -1,9 +1,13 @@
 """The training data in memory, and an order of it that is a pure function of the seed and the batch number."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from sightline.errors import DataError
 from sightline.models.encoded import Encoded, ModelInputs
@@ -13,6 +17,56 @@ from sightline.models.sample_encoder import SampleEncoder
 from sightline.samples.sample import Sample
 
 SORTED_BATCHES = 16  # batches sorted by length together: little padding, and still a new mixture every epoch
+
+
+class Portion(Protocol):
+    """What one forward pass is shown."""
+
+    tokens: int  # that belong to a sample
+    samples: int
+
+    def on(self, device: torch.device, *, dtype: torch.dtype, attention: str) -> dict[str, Tensor]:
+        """Keyword arguments of `answer_loss`, for a model of that type and attention implementation."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Update:
+    """What one update of the weights learns from."""
+
+    learned: int  # answer tokens of all portions
+    portions: Iterable[Portion]
+    count: int  # of portions
+
+
+class Feed(Protocol):
+    """Training data by the number of the update: the same after any restart."""
+
+    def updates(self, first: int, last: int) -> Iterator[Update]:
+        """Updates `first` to `last - 1`."""
+        ...
+
+    def shown(self, update: int, portion: int) -> Sequence[tuple[str, Encoded]]:
+        """Ids and samples of one portion, for messages."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Batch:
+    """A padded batch as a portion."""
+
+    inputs: ModelInputs
+
+    @property
+    def tokens(self) -> int:
+        return int(self.inputs.attention_mask.sum())
+
+    @property
+    def samples(self) -> int:
+        return len(self.inputs.input_ids)
+
+    def on(self, device: torch.device, *, dtype: torch.dtype, attention: str) -> dict[str, Tensor]:
+        return self.inputs.to(device).for_loss()
 
 
 class TrainingData:
@@ -67,6 +121,10 @@ class TrainingData:
         """A batch, right-padded."""
         return processor.collate([self.encoded[row] for row in self.rows(batch)], padding_side="right")
 
+    def feed(self, processor: SpatialVLProcessor, *, accumulate: int) -> "BatchFeed":
+        """So many batches an update."""
+        return BatchFeed(self, processor, accumulate)
+
     def _batches_of_epoch(self, epoch: int) -> list[np.ndarray]:
         """Each sample at most once; the few left over by the batch size differ from epoch to epoch."""
         rng = np.random.default_rng([self.seed, epoch])
@@ -76,3 +134,23 @@ class TrainingData:
         ordered = np.concatenate([piece[np.argsort(self._lengths[piece], kind="stable")] for piece in pieces])
         batches = np.split(ordered, self.batches_per_epoch)
         return [batches[index] for index in rng.permutation(len(batches))]
+
+
+class BatchFeed:
+    """The batches of data in memory as updates, each batch made when its turn comes."""
+
+    def __init__(self, data: TrainingData, processor: SpatialVLProcessor, accumulate: int):
+        self.data, self.processor, self.accumulate = data, processor, accumulate
+
+    def updates(self, first: int, last: int) -> Iterator[Update]:
+        for update in range(first, last):
+            batches = range(update * self.accumulate, (update + 1) * self.accumulate)
+            yield Update(
+                learned=sum(self.data.learned_tokens(batch) for batch in batches),
+                portions=(Batch(inputs=self.data.inputs(batch, self.processor)) for batch in batches),
+                count=self.accumulate,
+            )
+
+    def shown(self, update: int, portion: int) -> list[tuple[str, Encoded]]:
+        batch = update * self.accumulate + portion
+        return [(self.data.sample_ids[row], self.data.encoded[row]) for row in self.data.rows(batch)]

@@ -23,6 +23,7 @@ class Measured:
     samples_per_s: float
     gate: float
     seconds: float  # of training so far
+    waited: float  # share of the stretch's time that the next data was waited for
 
 
 class Metrics:

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 
 from sightline import __version__
@@ -16,6 +16,7 @@ from sightline.config import as_mapping, save
 from sightline.errors import ConfigError, DataError, ModelError
 from sightline.execution.progress import counting
 from sightline.files import FINISHED, fingerprint, is_finished, mark_finished
+from sightline.mixtures.plan import Plan
 from sightline.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, with_fusion
 from sightline.models.model import FUSIONS, PRESETS
 from sightline.models.processor import SpatialVLProcessor
@@ -26,10 +27,12 @@ from sightline.samples.benchmark_guard import refuse_guarded
 from sightline.samples.sample import Sample
 from sightline.samples.shards import read_samples
 from sightline.training.checkpoint import TrainingState, newest_state, save_state
-from sightline.training.data import TrainingData
+from sightline.training.data import Feed, TrainingData, Update
 from sightline.training.metrics import Measured, Metrics
+from sightline.training.mixture_data import fingerprint_of, planned_mixture, streamed, words_of
 from sightline.training.optimiser import make_optimiser, set_rates, share_of_rate
 from sightline.training.recipe import DataRecipe, TrainRecipe
+from sightline.training.stream_data import StreamData
 
 log = logging.getLogger("sightline")
 Validate = Callable[[Checkpoint, int], Mapping[str, float]]  # (model so far, updates done) -> named scores
@@ -42,8 +45,8 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, validate: Val
     `out` gets `recipe.yaml`, `metrics.jsonl`, `tensorboard/`, `states/` (to resume from), `checkpoint/` and `finished.json` last. A
     finished run of the same recipe and data is left as it is. Raises DataError, ModelError.
     """
-    samples = chosen_samples(recipe.data)
-    made_from = fingerprint([__version__, _lasting(recipe), [(sample.sample_id, sample.prompt, sample.answer_text) for sample in samples]])
+    chosen = chosen_samples(recipe.data) if recipe.mixture is None else planned_mixture(recipe)
+    made_from = fingerprint([__version__, _lasting(recipe), _shown(chosen)])
     if is_finished(out, made_from=made_from):
         log.info("%s: already trained from this recipe and data", out)
         return out / CHECKPOINT
@@ -51,19 +54,39 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, validate: Val
     (out / FINISHED).unlink(missing_ok=True)
     save(recipe, out / "recipe.yaml")
     with _threads(recipe.loop.threads):
-        checkpoint = start(recipe, samples)
-        encoder = SampleEncoder(checkpoint.processor, store=Path(recipe.data.scenes))
-        with counting("encode", len(samples)) as counter:
-            data = TrainingData.encode(
-                samples, encoder, batch_size=recipe.loop.batch_size, seed=recipe.loop.seed, on_progress=counter.advance
-            )
+        checkpoint = start(recipe, chosen if isinstance(chosen, list) else (), words=() if isinstance(chosen, list) else words_of(chosen))
+        data = _in_memory(recipe, chosen, checkpoint) if isinstance(chosen, list) else _streamed(recipe, chosen, checkpoint)
         summary = fit(checkpoint, data, recipe, out, made_from=made_from, resume=resume, validate=validate)
     save_checkpoint(checkpoint, out / CHECKPOINT)
     save(recipe, out / CHECKPOINT / "recipe.yaml")
+    samples = len(chosen) if isinstance(chosen, list) else sum(len(source.units.rows) for source in chosen.sources)
     mark_finished(
-        out, made_from=made_from, updates=recipe.loop.updates, samples=len(samples), loss=summary.loss, seconds=round(summary.seconds, 1)
+        out, made_from=made_from, updates=updates_of(recipe, data), samples=samples, loss=summary.loss, seconds=round(summary.seconds, 1)
     )
     return out / CHECKPOINT
+
+
+def _shown(chosen: list[Sample] | Plan) -> object:
+    """What the weights depend on."""
+    if isinstance(chosen, Plan):
+        return fingerprint_of(chosen)
+    return [(sample.sample_id, sample.prompt, sample.answer_text) for sample in chosen]
+
+
+def _in_memory(recipe: TrainRecipe, samples: list[Sample], checkpoint: Checkpoint) -> TrainingData:
+    encoder = SampleEncoder(checkpoint.processor, store=Path(recipe.data.scenes))
+    with counting("encode", len(samples)) as counter:
+        return TrainingData.encode(samples, encoder, batch_size=recipe.loop.batch_size, seed=recipe.loop.seed, on_progress=counter.advance)
+
+
+def _streamed(recipe: TrainRecipe, plan: Plan, checkpoint: Checkpoint) -> StreamData:
+    processes = PartialState()
+    return streamed(recipe, plan, checkpoint.processor, rank=processes.process_index, world=processes.num_processes)
+
+
+def updates_of(recipe: TrainRecipe, data: TrainingData | StreamData) -> int:
+    """How many updates a run has: a mixture's steps, or as the recipe says."""
+    return len(data) if isinstance(data, StreamData) else recipe.loop.updates
 
 
 def chosen_samples(recipe: DataRecipe) -> list[Sample]:
@@ -93,8 +116,9 @@ def chosen_samples(recipe: DataRecipe) -> list[Sample]:
     return samples
 
 
-def start(recipe: TrainRecipe, samples: list[Sample]) -> Checkpoint:
-    """The model before its first update: a checkpoint, or a preset with fresh weights and a tokenizer trained on the samples' words.
+def start(recipe: TrainRecipe, samples: Sequence[Sample], *, words: Iterable[str] = ()) -> Checkpoint:
+    """The model before its first update: a checkpoint, or a preset with fresh weights and a tokenizer trained on the samples' words
+    and on other `words`.
 
     The same seed gives the same weights outside the fusion, whatever the fusion.
     """
@@ -105,8 +129,8 @@ def start(recipe: TrainRecipe, samples: list[Sample]) -> Checkpoint:
         base = load_checkpoint(Path(wanted.start_from))
         tokenizer, model = base.tokenizer, with_fusion(base.model, seed=recipe.loop.seed, **chosen)
     else:
-        words = [text for sample in samples for text in (sample.prompt, sample.answer_text)]
-        tokenizer = train_tokenizer(words, vocab_size=wanted.vocab_size)
+        learned = [*words, *(text for sample in samples for text in (sample.prompt, sample.answer_text))]
+        tokenizer = train_tokenizer(learned, vocab_size=wanted.vocab_size)
         config = PRESETS[wanted.preset](tokenizer, **chosen)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.loop.seed)
@@ -144,7 +168,7 @@ class Summary:
 
 def fit(
     checkpoint: Checkpoint,
-    data: TrainingData,
+    data: TrainingData | StreamData,
     recipe: TrainRecipe,
     out: Path,
     *,
@@ -170,21 +194,27 @@ def fit(
         log.info("going on from update %d", done)
     metrics = Metrics(out, from_update=done)
     stretch, loss = _Stretch(), float("nan")
-    last = min(loop.updates, stop_after or loop.updates)
+    updates = updates_of(recipe, data)
+    last = min(updates, stop_after or updates)
+    feed: Feed = data if isinstance(data, StreamData) else data.feed(checkpoint.processor, accumulate=loop.accumulate)
+    coming = feed.updates(done, last)
     try:
-        with counting("train", loop.updates) as counter:
+        with counting("train", updates) as counter:
             counter.advance(done)
             while done < last:
                 began = time.perf_counter()
+                update = next(coming)
+                stretch.waited += time.perf_counter() - began
                 share = share_of_rate(
                     done,
-                    updates=loop.updates,
+                    updates=updates,
                     warmup_updates=recipe.optimiser.warmup_updates,
                     final_share=recipe.optimiser.final_share,
                 )
                 set_rates(optimiser, share)
-                batches = range(done * loop.accumulate, (done + 1) * loop.accumulate)
-                _update(accelerator, learner, optimiser, checkpoint.processor, data, batches, recipe.optimiser.clip_norm, stretch)
+                _update(
+                    accelerator, learner, optimiser, _Numbered(number=done, update=update, feed=feed), recipe.optimiser.clip_norm, stretch
+                )
                 done += 1
                 elapsed = time.perf_counter() - began
                 seconds += elapsed
@@ -201,6 +231,7 @@ def fit(
                     metrics.add_validation(done, dict(validate(checkpoint, done)))
                     checkpoint.model.train()
     finally:
+        coming.close()
         metrics.close()
     checkpoint.model.eval()
     return Summary(loss=loss, seconds=seconds)
@@ -212,6 +243,7 @@ class _Learner(nn.Module):
     def __init__(self, checkpoint: Checkpoint, naming_weight: float):
         super().__init__()
         self.model = checkpoint.model
+        self.processor = checkpoint.processor
         self.naming_weight = naming_weight
         self.register_buffer("naming", torch.tensor(checkpoint.processor.dot_word_ids()), persistent=False)
 
@@ -230,6 +262,7 @@ class _Stretch:
     gradient_norm: float = 0.0
     updates: int = 0
     seconds: float = 0.0
+    waited: float = 0.0  # seconds for data
 
     def measured(self, update: int, learning_rate: float, gate: float, seconds: float) -> Measured:
         return Measured(
@@ -241,53 +274,63 @@ class _Stretch:
             samples_per_s=self.samples / self.seconds,
             gate=gate,
             seconds=seconds,
+            waited=self.waited / self.seconds,
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Numbered:
+    """An update, and where to look when it fails."""
+
+    number: int
+    update: Update
+    feed: Feed
+
+
 def _update(
-    accelerator: Accelerator,
-    learner: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    processor: SpatialVLProcessor,
-    data: TrainingData,
-    batches: range,
-    clip_norm: float,
-    stretch: _Stretch,
+    accelerator: Accelerator, learner: nn.Module, optimiser: torch.optim.Optimizer, numbered: _Numbered, clip_norm: float, stretch: _Stretch
 ) -> None:
-    """One optimiser update over several batches. Every answer token weighs the same, in whichever batch it stands."""
-    learned = sum(data.learned_tokens(batch) for batch in batches)
-    for batch in batches:
-        inputs = data.inputs(batch, processor).to(accelerator.device)
-        loss_sum, _ = learner(**inputs.for_loss())
-        value = loss_sum.item()
-        if not torch.isfinite(loss_sum):
-            raise ModelError(
-                f"update {batches[0] // len(batches) + 1}: the loss is {value} on {_culprits(learner, processor, data, batch)}"
-            )
-        accelerator.backward(loss_sum / learned)
+    """One optimiser update over several portions. Every answer token weighs the same, in whichever portion of whichever process."""
+    update, which = numbered.update, numbered.number + 1
+    model = accelerator.unwrap_model(learner).model
+    form = {"dtype": model.dtype, "attention": model.config._attn_implementation}
+    world = accelerator.num_processes
+    learned = update.learned
+    if world > 1:  # gradients are averaged over processes
+        learned = int(accelerator.reduce(torch.tensor(learned, device=accelerator.device), reduction="sum")) / world
+    for number, portion in enumerate(update.portions):
+        is_last = number == update.count - 1
+        with nullcontext() if is_last else accelerator.no_sync(learner):
+            loss_sum, _ = learner(**portion.on(accelerator.device, **form))
+            value = loss_sum.item()
+            if not torch.isfinite(loss_sum):
+                raise ModelError(f"update {which}: the loss is {value} on {_culprits(accelerator, learner, numbered, number)}")
+            accelerator.backward(loss_sum / learned)
         stretch.loss += value
-        stretch.tokens += int(inputs.attention_mask.sum())
-        stretch.samples += len(inputs.input_ids)
+        stretch.tokens += portion.tokens
+        stretch.samples += portion.samples
     norm = float(accelerator.clip_grad_norm_(learner.parameters(), clip_norm))
     if norm != norm or norm == float("inf"):
-        ids = ", ".join(data.ids(batches[0])[:5])
-        raise ModelError(f"update {batches[0] // len(batches) + 1}: the gradient is {norm} on a batch with {ids}; lower the learning rate")
+        ids = ", ".join(name for name, _ in numbered.feed.shown(numbered.number, 0)[:5])
+        raise ModelError(f"update {which}: the gradient is {norm} on a batch with {ids}; lower the learning rate")
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    stretch.learned += learned
+    stretch.learned += update.learned
     stretch.gradient_norm += norm
     stretch.updates += 1
 
 
 @torch.no_grad()
-def _culprits(learner: nn.Module, processor: SpatialVLProcessor, data: TrainingData, batch: int) -> str:
-    """The samples of a batch whose own loss is not finite; the weights are at fault where that is all of them."""
-    bad = []
-    for row in data.rows(batch):
-        loss, _ = learner(**processor.collate([data.encoded[row]], padding_side="right").for_loss())
+def _culprits(accelerator: Accelerator, learner: nn.Module, numbered: _Numbered, portion: int) -> str:
+    """The samples of a portion whose own loss is not finite; the weights are at fault where that is all of them."""
+    shown, bad = numbered.feed.shown(numbered.number, portion), []
+    whole = accelerator.unwrap_model(learner)
+    for name, sample in shown:
+        inputs = whole.processor.collate([sample], padding_side="right").to(accelerator.device)
+        loss, _ = whole(**inputs.for_loss())
         if not torch.isfinite(loss):
-            bad.append(data.sample_ids[row])
-    fix = "look at these samples" if len(bad) < data.batch_size else "every sample of the batch: lower optimiser.learning_rate"
+            bad.append(name)
+    fix = "look at these samples" if len(bad) < len(shown) else "every sample of the batch: lower optimiser.learning_rate"
     return f"{', '.join(bad[:5])}{' and more' if len(bad) > 5 else ''} ({fix})"
 
 
@@ -308,7 +351,7 @@ def _save(
 def _lasting(recipe: TrainRecipe) -> dict:
     """The recipe without what does not change the weights: how often it logs, saves and validates."""
     mapping = as_mapping(recipe)
-    for name in ("log_every", "save_every", "keep_last", "validate_every"):
+    for name in ("log_every", "save_every", "keep_last", "validate_every", "workers", "ahead"):
         mapping["loop"].pop(name)
     return mapping
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sightline import __version__
-from sightline.config import load, read_yaml
+from sightline.config import read_yaml
 from sightline.errors import ConfigError, DataError
 from sightline.files import fingerprint, is_finished, mark_finished, read_json, sha256_of
 from sightline.verbs.common import DryRun, Overrides, chosen_tasks
@@ -25,9 +25,9 @@ def train(
     dry_run: DryRun = False,
 ) -> None:
     """Train a model as a recipe says; single keys are set with a.b=c."""
-    from sightline.training.recipe import TrainRecipe
+    from sightline.training.recipe import load_recipe
 
-    made = load(TrainRecipe, recipe, overrides or [])
+    made = load_recipe(recipe, overrides or [])
     place = out or Path("out/runs") / recipe
     if dry_run:
         from sightline.training.plan import describe
@@ -38,7 +38,8 @@ def train(
     from sightline.scenes.store import SceneStore
     from sightline.training.trainer import train as run
 
-    check_images(Path(made.data.samples), SceneStore(Path(made.data.scenes)), scan_ids=made.data.scans or None)
+    if made.mixture is None:
+        check_images(Path(made.data.samples), SceneStore(Path(made.data.scenes)), scan_ids=made.data.scans or None)
     typer.echo(f"trained: {run(made, place, resume=resume)}")
 
 
