@@ -276,3 +276,9 @@ def test_thinned_readings_lie_on_the_surface_and_single_missing_ones_lose_nothin
     taken = points_world_from_depth(depth_m, camera, above.frame.world_from_camera)
     all_points = points_world_from_depth(above.depth_m, above.camera, above.frame.world_from_camera)
     assert taken == pytest.approx(all_points[1:-1:3, 1:-1:3][:40, :53])
+
+
+def test_far_and_coarse_readings_do_not_bridge_an_edge_either(monkeypatch):
+    made = birdseye_of_scene(FromAbove(monkeypatch).scene(), options(size_px=600, columns=16))  # one reading every 55 cm of the floor
+    assert colour_at(made, -1.5, 0.5, 0) == BROWN
+    assert colour_at(made, 1.9, 0.0, 0) == BACKGROUND

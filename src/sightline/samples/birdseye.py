@@ -18,7 +18,7 @@ from sightline.samples.framing import resized
 from sightline.samples.thinning import thinned_depth
 from sightline.scenes.scene import Scene
 
-BACKGROUND = (240, 240, 240)
+BACKGROUND = (208, 208, 208)
 FRAMED = (0.2, 99.8)  # percentiles of the cloud that the picture shows, and a margin: stray points do not shrink it
 SLAB_M = 0.05  # thickness of the layers in which floor and ceiling are looked for
 FLOOR_WITHIN_M = 0.4  # above the lowest hundredth of the points
