@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sightline.config import config
 from sightline.errors import ConfigError
+from sightline.mixtures.sampling import FrameSampling
 
 PERCENT = "%"  # `data: folder%30` keeps 30 per cent of the rows, as in Spatial-MLLM's recipes
 
@@ -27,6 +28,9 @@ class SourceRecipe:
     most_passes: float = 16.0  # a plan that shows the same rows more often than this is refused
     media: str = ""  # root of its pictures
     scenes: str = ""  # scene store of its depth and poses
+    frames: FrameSampling | None = None  # of rows about a scan or a whole video; by default each row's own way
+    view_dropout: float = 0.0  # share of the frames of a video or scan that is left out at each showing
+    least_views: int = 1  # that stay
     without_geometry: Literal["refuse", "mask"] = "refuse"  # a sample without depth or pose in a run with geometry
 
     def __post_init__(self) -> None:
@@ -41,6 +45,9 @@ class SourceRecipe:
             raise ConfigError(f"{where}: tasks: expected weights of 0 or more, one of them above 0, found {dict(self.tasks)}")
         if self.first_step < 0 or (self.last_step is not None and self.last_step <= self.first_step):
             raise ConfigError(f"{where}: expected 0 <= first_step < last_step, found {self.first_step} and {self.last_step}")
+        if not 0 <= self.view_dropout < 1 or self.least_views < 1:
+            found = f"{self.view_dropout} and {self.least_views}"
+            raise ConfigError(f"{where}: view_dropout, least_views: expected a share of 0 to below 1 and at least 1 view, found {found}")
         if not self.most_passes > 0:
             raise ConfigError(f"{where}: most_passes: expected more than 0, found {self.most_passes}")
         if not 0 < self.percent <= 100:

@@ -19,7 +19,8 @@ GEOMETRY = {"depth_m": "depth", "intrinsics": "camera", "world_from_camera": "po
 
 
 class ConversationEncoder:
-    """Encodes the conversations of one source. `frames` fills in pictures where a row leaves them open (a whole video, a scan).
+    """Encodes the conversations of one source. `frames` fills in pictures where a row leaves them open (a whole video, a scan)
+    and may leave some out, by the position in the stream.
 
     `without_geometry`: a picture whose depth or pose the model needs and nobody knows is refused, or shown with its tokens masked.
     """
@@ -30,7 +31,7 @@ class ConversationEncoder:
         media: Media,
         *,
         without_geometry: WithoutGeometry = "refuse",
-        frames: Callable[[Conversation, Media], Conversation] | None = None,
+        frames: Callable[[Conversation, Media, int], Conversation] | None = None,
     ):
         self.processor = processor
         self.media = media
@@ -43,14 +44,14 @@ class ConversationEncoder:
         """
         return self.encode_many((conversation,), with_answer=with_answer)[0]
 
-    def encode_many(self, conversations: Sequence[Conversation], *, with_answer: bool = True) -> list[Encoded]:
+    def encode_many(self, conversations: Sequence[Conversation], *, with_answer: bool = True, position: int = 0) -> list[Encoded]:
         """Conversations that show the same pictures, which are read, framed and cut into patches once and shared. Errors as `encode`."""
         first = conversations[0]
-        shown = self._with_pictures(first)
+        shown = self._with_pictures(first, position)
         seen = self._seen(shown)
         found = []
         for conversation in conversations:
-            filled = conversation if conversation is first and shown is first else self._with_pictures(conversation)
+            filled = conversation if conversation is first and shown is first else self._with_pictures(conversation, position)
             if (filled.pictures, filled.marks) != (shown.pictures, shown.marks):
                 raise DataError(f"{_where(conversation)}: expected the pictures and marks of {_where(first)}, found others")
             found.append(
@@ -64,9 +65,9 @@ class ConversationEncoder:
             )
         return found
 
-    def _with_pictures(self, conversation: Conversation) -> Conversation:
+    def _with_pictures(self, conversation: Conversation, position: int) -> Conversation:
         is_blind = self.processor.is_blind
-        return conversation if self.frames is None or is_blind else self.frames(conversation, self.media)
+        return conversation if self.frames is None or is_blind else self.frames(conversation, self.media, position)
 
     def _seen(self, conversation: Conversation) -> Seen:
         processor, where = self.processor, _where(conversation)

@@ -13,7 +13,7 @@ from sightline.mixtures.leaks import leaks_of, refuse_leaks
 from sightline.mixtures.mixture import SourceRecipe
 from sightline.mixtures.plan import Plan, planned
 from sightline.mixtures.sampling import fps_indices, uniform_indices
-from sightline.mixtures.scene_pictures import SceneFrames, sampling_of_policy
+from sightline.mixtures.scene_pictures import SceneFrames, sampling_of_policy, without_views
 from sightline.mixtures.stream import MixtureStream
 from sightline.models.conversation_encoder import ConversationEncoder
 from sightline.models.processor import SpatialVLProcessor
@@ -54,7 +54,7 @@ def streamed(recipe: TrainRecipe, plan: Plan, processor: SpatialVLProcessor, *, 
             processor,
             Media(root=_media_root(source.recipe), store=_store(source.recipe), cache=FrameCache(cache_bytes)),
             without_geometry=source.recipe.without_geometry,
-            frames=OpenPictures(_store(source.recipe)),
+            frames=OpenPictures(source.recipe, seed=plan.recipe.seed),
         )
         for source in plan.sources
     }
@@ -72,28 +72,37 @@ def streamed(recipe: TrainRecipe, plan: Plan, processor: SpatialVLProcessor, *, 
 
 
 class OpenPictures:
-    """Frames for rows that leave them open: of a whole video, or of a scan, as the row's own frame policy says."""
+    """Frames for rows that leave them open, a whole video or a scan, as the recipe says or else the row itself; and view dropout."""
 
-    def __init__(self, store: Path | None):
-        self.scans = None if store is None else SceneFrames(store)
+    def __init__(self, source: SourceRecipe, *, seed: int):
+        store = _store(source)
+        self.source, self.seed = source, seed
+        self.scans = None if store is None else SceneFrames(store, sampling=source.frames)
 
-    def __call__(self, conversation: Conversation, media: Media) -> Conversation:
+    def __call__(self, conversation: Conversation, media: Media, position: int) -> Conversation:
         """Raises DataError for a row with neither policy nor pictures, or whose scan no store holds."""
+        filled, source = self._filled(conversation, media), self.source
+        if not source.view_dropout:
+            return filled
+        return without_views(filled, share=source.view_dropout, at_least=source.least_views, seed=self.seed, position=position)
+
+    def _filled(self, conversation: Conversation, media: Media) -> Conversation:
         wholes = [picture for picture in conversation.pictures if picture.place == VIDEO and picture.frame is None]
-        if not wholes and (conversation.pictures or not conversation.frame_policy):
+        if not wholes and (conversation.pictures or not (conversation.frame_policy or self.source.frames)):
             return conversation
         where = conversation.found_at or conversation.sample_id
         if not wholes:
             if self.scans is None:
                 raise DataError(f"{where}: expected a scene store for '{conversation.frame_policy}', found none. Fix: the source's scenes")
             return self.scans.fill(conversation)
-        sampling, video = sampling_of_policy(conversation.frame_policy, where=where), media.video(wholes[0])
+        sampling = self.source.frames or sampling_of_policy(conversation.frame_policy, where=where)
+        video = media.video(wholes[0])
         if sampling.how == "uniform":
             return with_frames(conversation, uniform_indices(video.num_frames, sampling.count, rule=sampling.rule))
         if sampling.how == "fps":
             ticks = fps_indices(np.arange(video.num_frames) / video.frames_per_s, frames_per_s=sampling.frames_per_s)
             return with_frames(conversation, [ticks[place] for place in uniform_indices(len(ticks), sampling.count)])
-        raise DataError(f"{where}: expected frames of a video by 'uniform' or 'fps', found '{conversation.frame_policy}'")
+        raise DataError(f"{where}: expected frames of a video by 'uniform' or 'fps', found '{sampling.how}'")
 
 
 def words_of(plan: Plan) -> list[str]:

@@ -147,7 +147,7 @@ class StreamData:
         wanted = set(self[update].portions[portion].ids)
         found = []
         for unit in self._units(update):
-            encoded = self.encoders[unit.source].encode_many(unit.conversations)
+            encoded = self.encoders[unit.source].encode_many(unit.conversations, position=unit.position)
             found += [(name, one) for name, one in zip(_ids(unit), encoded, strict=True) if name in wanted]
         return found
 
@@ -155,7 +155,7 @@ class StreamData:
         return self.stream.step(step, rank=self.rank, world=self.world)
 
     def _members(self, unit: Unit) -> list[_Member]:
-        encoded = self.encoders[unit.source].encode_many(unit.conversations)
+        encoded = self.encoders[unit.source].encode_many(unit.conversations, position=unit.position)
         return self._grouped(encoded, _ids(unit))
 
     def _grouped(self, samples: Sequence[Encoded], ids: Sequence[str]) -> list[_Member]:
@@ -173,7 +173,7 @@ class StreamData:
     def _nothing(self, step: int) -> _Member:
         """For a process without a set of its own in a short last step: the step's first, of which nothing is learned."""
         unit, *_ = self.stream.units(np.array(self.stream.plan.positions_of(step)[:1]))
-        sample, *_ = self.encoders[unit.source].encode_many(unit.conversations[:1])
+        sample, *_ = self.encoders[unit.source].encode_many(unit.conversations[:1], position=unit.position)
         return _Member(group=share([replace(sample, labels=np.full_like(sample.labels, IGNORED))]), ids=())
 
     def _holds_pictures(self, group: Group) -> bool:
