@@ -130,7 +130,7 @@ def test_a_blind_model_is_given_the_words_of_every_turn_and_no_picture(store):
 def test_rows_that_leave_their_pictures_open_are_filled_in_before_they_are_read(store, processor):
     row = conversation_of(small_sample(3), source="ours")
     encoder = ConversationEncoder(
-        processor, Media(store=store), frames=lambda one, media: replace(one, pictures=row.pictures, marks=row.marks)
+        processor, Media(store=store), frames=lambda one, media, position: replace(one, pictures=row.pictures, marks=row.marks)
     )
     same(encoder.encode(replace(row, pictures=(), marks=())), ConversationEncoder(processor, Media(store=store)).encode(row))
 
