@@ -101,7 +101,7 @@ class SpatialVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """As transformers', with the inputs of `forward`: views are encoded once, then the backbone generates."""
         input_ids = kwargs.pop("input_ids", inputs)
         attention_mask = kwargs.pop("attention_mask", None)
-        kwargs.setdefault("generation_config", self.generation_config)
+        self.backbone.generation_config = self.generation_config  # one for both, so that neither is said beside other settings
         given = self.encoded(input_ids, attention_mask, kwargs)
         if "inputs_embeds" in given and input_ids is not None:
             given["input_ids"] = input_ids
