@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -92,6 +93,8 @@ def test_a_step_is_the_same_whoever_prepares_it_and_whatever_was_prepared_before
     forwards = [data[step] for step in range(len(data))]
     copy = pickle.loads(pickle.dumps(data))
     assert all(equal(copy[step], forwards[step]) for step in reversed(range(len(data))))
+    cv2.setNumThreads(2)  # of this process: a fork of it would wait for them for ever
+    cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1000, 1000), interpolation=cv2.INTER_AREA)
     with_workers = streamed(replace(recipe, loop=replace(recipe.loop, workers=2, ahead=1)), plan, checkpoint.processor)
     for step, update in enumerate(with_workers.updates(2, 6), start=2):
         assert update.learned == forwards[step].learned and update.count == len(forwards[step].portions)

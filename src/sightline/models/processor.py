@@ -324,9 +324,9 @@ class SpatialVLProcessor(ProcessorMixin):
         no_dot = prompts.id_of(self.visual_token or self.prefix_token or VISION_END)
         return [no_dot, *(prompts.text_ids(f" {colour}")[0] for colour in MARK_COLOURS)]
 
-    def collate(self, encoded: Sequence[Encoded], *, padding_side: str) -> ModelInputs:
-        """Pad to one length: `right` for training, `left` for generation."""
-        return collated(encoded, self.form, padding_side=padding_side)
+    def collate(self, encoded: Sequence[Encoded], *, padding_side: str, as_bytes: bool = False) -> ModelInputs:
+        """Pad to one length: `right` for training, `left` for generation; `as_bytes` as of `collated`."""
+        return collated(encoded, self.form, padding_side=padding_side, as_bytes=as_bytes)
 
     @property
     def form(self) -> InputForm:

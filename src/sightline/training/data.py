@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sightline.errors import DataError
+from sightline.models.backbones.backbone import VisionGrid
 from sightline.models.encoded import Encoded, ModelInputs
 from sightline.models.model import IGNORED
 from sightline.models.processor import SpatialVLProcessor
@@ -53,9 +54,10 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Batch:
-    """A padded batch as a portion."""
+    """A padded batch as a portion. Its pixels are uint8 until they are on the device."""
 
     inputs: ModelInputs
+    grid: VisionGrid
 
     @property
     def tokens(self) -> int:
@@ -66,7 +68,7 @@ class Batch:
         return len(self.inputs.input_ids)
 
     def on(self, device: torch.device, *, dtype: torch.dtype, attention: str) -> dict[str, Tensor]:
-        return self.inputs.to(device).for_loss()
+        return self.inputs.to(device).with_pixels(self.grid).for_loss()
 
 
 class TrainingData:
@@ -80,6 +82,7 @@ class TrainingData:
         self.batch_size = min(batch_size, len(self.encoded))
         self.seed = seed
         self._lengths = np.array([len(sample.input_ids) for sample in self.encoded])
+        self._learned = np.array([int((sample.labels != IGNORED).sum()) for sample in self.encoded])
         self._epoch = lru_cache(maxsize=2)(self._batches_of_epoch)
 
     @classmethod
@@ -115,11 +118,11 @@ class TrainingData:
 
     def learned_tokens(self, batch: int) -> int:
         """How many answer tokens a batch teaches."""
-        return sum(int((self.encoded[row].labels != IGNORED).sum()) for row in self.rows(batch))
+        return int(self._learned[self.rows(batch)].sum())
 
-    def inputs(self, batch: int, processor: SpatialVLProcessor) -> ModelInputs:
-        """A batch, right-padded."""
-        return processor.collate([self.encoded[row] for row in self.rows(batch)], padding_side="right")
+    def inputs(self, batch: int, processor: SpatialVLProcessor, *, as_bytes: bool = False) -> ModelInputs:
+        """A batch, right-padded; `as_bytes` as of `collated`."""
+        return processor.collate([self.encoded[row] for row in self.rows(batch)], padding_side="right", as_bytes=as_bytes)
 
     def feed(self, processor: SpatialVLProcessor, *, accumulate: int) -> "BatchFeed":
         """So many batches an update."""
@@ -143,11 +146,12 @@ class BatchFeed:
         self.data, self.processor, self.accumulate = data, processor, accumulate
 
     def updates(self, first: int, last: int) -> Iterator[Update]:
+        grid = self.processor.form.grid
         for update in range(first, last):
             batches = range(update * self.accumulate, (update + 1) * self.accumulate)
             yield Update(
                 learned=sum(self.data.learned_tokens(batch) for batch in batches),
-                portions=(Batch(inputs=self.data.inputs(batch, self.processor)) for batch in batches),
+                portions=(Batch(inputs=self.data.inputs(batch, self.processor, as_bytes=True), grid=grid) for batch in batches),
                 count=self.accumulate,
             )
 

@@ -1,8 +1,10 @@
 """Training data read as it is needed: the steps of a mixture as packed rows, each a pure function of recipe, step, rank and world."""
 
+import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import cv2
@@ -133,6 +135,7 @@ class StreamData:
             batch_size=None,
             num_workers=self.workers,
             prefetch_factor=self.ahead if self.workers else None,
+            multiprocessing_context=_fresh_processes() if self.workers else None,
             collate_fn=_itself,
             worker_init_fn=_prepare_worker,
             generator=torch.Generator(),  # else a loader draws from the random state that a run saves and resumes
@@ -195,6 +198,15 @@ class _Steps(Dataset):
 
 def _itself(found: Any) -> Any:
     return found
+
+
+def _fresh_processes() -> BaseContext:
+    """Workers begin without the threads of the training process: a fork of it may wait for ever for a lock of OpenCV or of CUDA."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # what they import is imported once
+    return context
 
 
 def _prepare_worker(number: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -36,6 +37,7 @@ from sightline.training.stream_data import StreamData
 
 log = logging.getLogger("sightline")
 Validate = Callable[[Checkpoint, int], Mapping[str, float]]  # (model so far, updates done) -> named scores
+T = TypeVar("T")
 CHECKPOINT, STATES = "checkpoint", "states"
 
 
@@ -203,8 +205,7 @@ def fit(
             counter.advance(done)
             while done < last:
                 began = time.perf_counter()
-                update = next(coming)
-                stretch.waited += time.perf_counter() - began
+                update = _next(coming, stretch)
                 share = share_of_rate(
                     done,
                     updates=updates,
@@ -298,7 +299,9 @@ def _update(
     learned = update.learned
     if world > 1:  # gradients are averaged over processes
         learned = int(accelerator.reduce(torch.tensor(learned, device=accelerator.device), reduction="sum")) / world
-    for number, portion in enumerate(update.portions):
+    portions = iter(update.portions)
+    for number in range(update.count):
+        portion = _next(portions, stretch)
         is_last = number == update.count - 1
         with nullcontext() if is_last else accelerator.no_sync(learner):
             loss_sum, _ = learner(**portion.on(accelerator.device, **form))
@@ -318,6 +321,14 @@ def _update(
     stretch.learned += update.learned
     stretch.gradient_norm += norm
     stretch.updates += 1
+
+
+def _next(coming: Iterator[T], stretch: _Stretch) -> T:
+    """What comes next, the time it takes counted as waiting."""
+    began = time.perf_counter()
+    found = next(coming)
+    stretch.waited += time.perf_counter() - began
+    return found
 
 
 @torch.no_grad()
