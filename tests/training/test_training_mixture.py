@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from small_run import COUNT, small_sample, write_small_set
+from toy_models import toy_preset
 from typer.testing import CliRunner
 
 from sightline.cli import app
@@ -18,7 +19,7 @@ from sightline.config import save
 from sightline.errors import ConfigError, DataError
 from sightline.files import read_jsonl
 from sightline.mixtures.mixture import MixtureRecipe, SourceRecipe
-from sightline.models.model import IGNORED
+from sightline.models.model import IGNORED, PRESETS
 from sightline.samples.conversation import Turn, conversation_of
 from sightline.samples.conversation_files import write_conversations
 from sightline.training.mixture_data import planned_mixture, streamed, words_of
@@ -131,6 +132,21 @@ def test_the_loss_of_a_step_is_that_of_its_questions_apart(made):
                 apart += model.answer_loss(**checkpoint.processor.collate([sample], padding_side="right").for_loss())[0].item()
         assert learned == data[step].learned
         assert together == pytest.approx(apart, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in ("tiny", "smallest")])
+def test_a_step_of_every_published_design_has_the_loss_of_its_questions_apart(root, name):
+    checkpoint = toy_preset(name, gate=0.5)
+    recipe = recipe_of(root, mixture={"token_budget": 3000, "sets_per_step": 3})
+    data, model = streamed(recipe, planned_mixture(recipe), checkpoint.processor), checkpoint.model.eval()
+    step = next(step for step in range(len(data)) if {unit.source for unit in data.stream.step(step)} == {"single", "talk"})
+    together = apart = 0.0
+    with torch.no_grad():
+        for number, portion in enumerate(data[step].portions):
+            together += model.answer_loss(**portion.on(torch.device("cpu"), dtype=torch.float32, attention="sdpa"))[0].item()
+            for _, sample in data.shown(step, number):
+                apart += model.answer_loss(**checkpoint.processor.collate([sample], padding_side="right").for_loss())[0].item()
+    assert together == pytest.approx(apart, rel=1e-5)
 
 
 def test_questions_share_pictures_only_where_these_stand_in_their_common_part(made):
