@@ -27,16 +27,21 @@ class Measured:
 
 
 class Metrics:
-    """Writes both; a resumed run drops what was logged after the state it goes on from."""
+    """Writes both; a resumed run drops what was logged after the state it goes on from. Of several processes only one writes."""
 
-    def __init__(self, run: Path, *, from_update: int):
+    def __init__(self, run: Path, *, from_update: int, is_writer: bool = True):
         self.path = run / METRICS
+        self._board = None
+        if not is_writer:
+            return
         kept = [row for row in read_jsonl(self.path) if row["update"] <= from_update] if self.path.is_file() and from_update else []
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=from_update + 1 if from_update else None)
 
     def add(self, measured: Measured) -> None:
         """One stretch."""
+        if self._board is None:
+            return
         row = asdict(measured)
         for name, value in row.items():
             if name != "update":
@@ -45,12 +50,15 @@ class Metrics:
 
     def add_validation(self, update: int, values: dict[str, float]) -> None:
         """What a validation callable returned."""
+        if self._board is None:
+            return
         for name, value in values.items():
             self._board.add_scalar(f"validation/{name}", value, update)
         self._append({"update": update, **{f"validation/{name}": value for name, value in values.items()}})
 
     def close(self) -> None:
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
     def _append(self, row: dict[str, float]) -> None:
         with self.path.open("a", encoding="utf-8") as stream:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sightline import __version__
@@ -59,6 +59,8 @@ def train(recipe: TrainRecipe, out: Path, *, resume: bool = False, validate: Val
         checkpoint = start(recipe, chosen if isinstance(chosen, list) else (), words=() if isinstance(chosen, list) else words_of(chosen))
         data = _in_memory(recipe, chosen, checkpoint) if isinstance(chosen, list) else _streamed(recipe, chosen, checkpoint)
         summary = fit(checkpoint, data, recipe, out, made_from=made_from, resume=resume, validate=validate)
+    if not Accelerator().is_main_process:
+        return out / CHECKPOINT
     save_checkpoint(checkpoint, out / CHECKPOINT)
     save(recipe, out / CHECKPOINT / "recipe.yaml")
     samples = len(chosen) if isinstance(chosen, list) else sum(len(source.units.rows) for source in chosen.sources)
@@ -82,7 +84,7 @@ def _in_memory(recipe: TrainRecipe, samples: list[Sample], checkpoint: Checkpoin
 
 
 def _streamed(recipe: TrainRecipe, plan: Plan, checkpoint: Checkpoint) -> StreamData:
-    processes = PartialState()
+    processes = Accelerator()
     return streamed(recipe, plan, checkpoint.processor, rank=processes.process_index, world=processes.num_processes)
 
 
@@ -194,7 +196,7 @@ def fit(
         torch.set_rng_state(state.torch_rng)
         done, seconds = state.update, state.seconds
         log.info("going on from update %d", done)
-    metrics = Metrics(out, from_update=done)
+    metrics = Metrics(out, from_update=done, is_writer=accelerator.is_main_process)
     stretch, loss = _Stretch(), float("nan")
     updates = updates_of(recipe, data)
     last = min(updates, stop_after or updates)
@@ -225,7 +227,8 @@ def fit(
                     metrics.add(measured)
                     loss, stretch = measured.loss, _Stretch()
                 counter.advance(1, note=f"loss {loss:.3f}")
-                if done % loop.save_every == 0 or done == last:
+                is_saved = done % loop.save_every == 0 or done == last
+                if is_saved and accelerator.is_main_process:
                     _save(out, checkpoint, optimiser, done, seconds, made_from=made_from, keep_last=loop.keep_last)
                 if validate is not None and loop.validate_every and done % loop.validate_every == 0:
                     checkpoint.model.eval()
@@ -296,10 +299,8 @@ def _update(
     model = accelerator.unwrap_model(learner).model
     form = {"dtype": model.dtype, "attention": model.config._attn_implementation}
     world = accelerator.num_processes
-    learned = update.learned
-    if world > 1:  # gradients are averaged over processes
-        learned = int(accelerator.reduce(torch.tensor(learned, device=accelerator.device), reduction="sum")) / world
-    portions = iter(update.portions)
+    (learned,) = _of_all(accelerator, update.learned)
+    portions, loss, tokens, samples = iter(update.portions), 0.0, 0, 0
     for number in range(update.count):
         portion = _next(portions, stretch)
         is_last = number == update.count - 1
@@ -308,19 +309,28 @@ def _update(
             value = loss_sum.item()
             if not torch.isfinite(loss_sum):
                 raise ModelError(f"update {which}: the loss is {value} on {_culprits(accelerator, learner, numbered, number)}")
-            accelerator.backward(loss_sum / learned)
-        stretch.loss += value
-        stretch.tokens += portion.tokens
-        stretch.samples += portion.samples
+            accelerator.backward(loss_sum * world / learned)  # gradients are averaged over processes
+        loss, tokens, samples = loss + value, tokens + portion.tokens, samples + portion.samples
     norm = float(accelerator.clip_grad_norm_(learner.parameters(), clip_norm))
     if norm != norm or norm == float("inf"):
         ids = ", ".join(name for name, _ in numbered.feed.shown(numbered.number, 0)[:5])
         raise ModelError(f"update {which}: the gradient is {norm} on a batch with {ids}; lower the learning rate")
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
-    stretch.learned += update.learned
+    loss, tokens, samples = _of_all(accelerator, loss, tokens, samples)
+    stretch.loss += loss
+    stretch.tokens += int(tokens)
+    stretch.samples += int(samples)
+    stretch.learned += int(learned)
     stretch.gradient_norm += norm
     stretch.updates += 1
+
+
+def _of_all(accelerator: Accelerator, *counts: float) -> Sequence[float]:
+    """Sums over all processes."""
+    if accelerator.num_processes == 1:
+        return counts
+    return accelerator.reduce(torch.tensor(counts, dtype=torch.float64, device=accelerator.device), reduction="sum").tolist()
 
 
 def _next(coming: Iterator[T], stretch: _Stretch) -> T:
