@@ -161,7 +161,7 @@ def in_metres(store: Path, scan_ids: Sequence[str]) -> "dict[str, Scene]":
 
 
 def divide(places: Mapping[str, str], *, held_out_share: float, seed: int, benchmark_scenes: str, more: Path | None) -> Divided:
-    """Train and held-out scans of `places` (scan id -> place id). Raises DataError for a share outside 0 to 1, and for scans of benchmarks."""
+    """Train and held-out scans of `places` (scan id -> place id). Raises DataError for a share outside 0 to 1, and benchmarks' scans."""
     from sightline.mixtures.splits import split_places
 
     split_of = split_places(sorted(set(places.values())), held_out_share=held_out_share, seed=seed)
