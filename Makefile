@@ -44,6 +44,7 @@ bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python bench/facts.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/correspondences.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/questions.py
+	OMP_NUM_THREADS=1 $(BIN)/python bench/frame_sampling.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/model_geometry.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/loader.py
 	OMP_NUM_THREADS=1 $(BIN)/python bench/scaling.py
