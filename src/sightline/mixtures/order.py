@@ -4,7 +4,6 @@ A shuffle is a keyed permutation computed index by index (Feistel rounds, cycle-
 interleaved by exact halving, so that at every position each source has had its share to within one row per level of the tree.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,8 +121,3 @@ def share_of(rank: int, world: int, *, start: int, count: int) -> np.ndarray:
     """Positions start .. start + count - 1 that process `rank` of `world` sees: every world-th, so that all together see each once."""
     positions = np.arange(start, start + count)
     return positions[positions % world == rank]
-
-
-def phase_starts(steps: Sequence[int]) -> np.ndarray:
-    """First position of each phase of a curriculum whose phases last so many positions."""
-    return np.concatenate([[0], np.cumsum(np.asarray(steps, dtype=np.int64))])

@@ -30,10 +30,7 @@ def packed_rows(lengths: Sequence[int], *, budget: int, names: Sequence[str] | N
     Rows come in the order of their first item, items of a row in their own order. Raises DataError for an item longer than the budget,
     which would have to be cut.
     """
-    for item, length in enumerate(lengths):
-        if not 0 < length <= budget:
-            who = names[item] if names else f"item {item}"
-            raise DataError(f"{who}: expected 1 to {budget} tokens, found {length}. Fix: a larger token budget, or fewer or smaller images")
+    _expect_fits(lengths, budget, names)
     rows: list[list[int]] = []
     with_room: list[list[int]] = [[] for _ in range(budget + 1)]  # rows by the room they have
     for item in sorted(range(len(lengths)), key=lambda one: (-lengths[one], one)):
@@ -71,7 +68,7 @@ def balanced_rows(lengths: Sequence[int], *, budget: int, names: Sequence[str] |
     one row more wherever a row would exceed the budget. `budget` of the result is the length of the longest row. Raises DataError for an
     item longer than the budget.
     """
-    packed_rows(lengths, budget=budget, names=names)  # refuses what does not fit, by name
+    _expect_fits(lengths, budget, names)
     count = max(1, -(-sum(lengths) // budget))
     while (rows := _divided(lengths, count))[0].tokens > budget:
         count += 1
@@ -97,3 +94,10 @@ def _divided(lengths: Sequence[int], count: int) -> list[_Row]:
         heapq.heappush(heap, (both[-1].tokens - both[0].tokens, number, both))
         number += 1
     return heap[0][2]
+
+
+def _expect_fits(lengths: Sequence[int], budget: int, names: Sequence[str] | None) -> None:
+    for item, length in enumerate(lengths):
+        if not 0 < length <= budget:
+            who = names[item] if names else f"item {item}"
+            raise DataError(f"{who}: expected 1 to {budget} tokens, found {length}. Fix: a larger token budget, or fewer or smaller images")

@@ -1,7 +1,7 @@
 """What a run would see, before it sees it: rows, passes, phases and steps of a mixture, and what cannot be met."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,8 +144,3 @@ def of_tasks(plan: Plan) -> Mapping[str, int]:
         for task, rows in source.units.rows_of_task.items():
             found[task] = found.get(task, 0) + rows
     return dict(sorted(found.items()))
-
-
-def labels(plan: Plan) -> Sequence[str]:
-    """Names of the sources in their order."""
-    return [source.recipe.label for source in plan.sources]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightline.mixtures.order import share_of
 from sightline.mixtures.plan import Plan
 from sightline.samples.conversation import Conversation
 
@@ -36,8 +37,8 @@ class MixtureStream:
 
     def step(self, step: int, *, rank: int = 0, world: int = 1) -> list[Unit]:
         """What process `rank` of `world` sees in a step: every world-th unit, so that all together see the step, whatever their number."""
-        positions = np.array(self.plan.positions_of(step), dtype=np.int64)
-        return self.units(positions[positions % world == rank])
+        positions = self.plan.positions_of(step)
+        return self.units(share_of(rank, world, start=positions.start, count=len(positions)))
 
     def __iter__(self) -> Iterator[Unit]:
         for step in range(self.plan.steps):

@@ -65,6 +65,9 @@ class Backbone(Protocol):
 class QwenFeatures:
     """How the Qwen models hold image features: one tensor per image; of DeepStack levels so too, or in one piece (transformers 5.17)."""
 
+    def image_token_id(self, config: PreTrainedConfig) -> int:
+        return config.image_token_id
+
     def tokens(self, features: Any) -> list[Tensor]:
         levels = getattr(features, "deepstack_features", None) or []
         whole = [level if isinstance(level, Tensor) else torch.cat(list(level)) for level in levels]

@@ -79,9 +79,6 @@ class Qwen25VL(QwenFeatures):
             std=OPENAI_STD,
         )
 
-    def image_token_id(self, config: PreTrainedConfig) -> int:
-        return config.image_token_id
-
     def features(self, model: PreTrainedModel, pixel_values: Tensor, grid_thw: Tensor, *, is_video: bool) -> Any:
         take = model.model.get_video_features if is_video else model.model.get_image_features
         return take(pixel_values, grid_thw, return_dict=True)

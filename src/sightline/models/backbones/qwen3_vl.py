@@ -36,8 +36,5 @@ class Qwen3VL(QwenFeatures):
             levels=len(vision.deepstack_visual_indexes),
         )
 
-    def image_token_id(self, config: PreTrainedConfig) -> int:
-        return config.image_token_id
-
     def features(self, model: PreTrainedModel, pixel_values: Tensor, grid_thw: Tensor, *, is_video: bool) -> Any:
         return model.model.get_image_features(pixel_values, grid_thw, return_dict=True)
